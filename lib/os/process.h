@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * process.h - child processes for -exec, and limits of our own process. The loop's thread only.
+ */
+#ifndef RIVULET_OS_PROCESS_H
+#define RIVULET_OS_PROCESS_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "lib/base/err.h"
+
+/* Starts argv[0] (looked up in PATH) with our environment, stdout and stderr, /dev/null as stdin, an empty signal mask.
+ * Errors read as Go's: `fork/exec /x: no such file or directory`, `exec: "x": executable file not found in $PATH`. */
+int os_spawn(char *const argv[], pid_t *pid, struct err *e);
+/* Reaps one ended child of ours, whoever it is (PID 1 reaps strangers too): 1 and its wait status, 0 when none ended. */
+int os_reap(pid_t *pid, int *status);
+int os_kill(pid_t pid, int signal_number);
+/* Raises the soft limit of descriptors to the hard one; returns what holds now. */
+long os_raise_descriptor_limit(void);
+
+#endif

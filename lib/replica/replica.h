@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * replica.h - where LTX files are kept: one small interface, one file per kind.
+ *
+ * A replica is a set of immutable objects named (level, min TXID, max TXID). Kinds differ in how they store them; the
+ * layouts are Litestream's (ltx.md §8): the file kind keeps PATH/ltx/LEVEL/MIN-MAX.ltx with the modification time set
+ * to the header's timestamp. A write is atomic and durable when it returns: an object is there whole or not at all.
+ *
+ * Calls block (disk, network): worker threads only. One replica may be used by several threads at once; kinds lock what
+ * they share. Errors name the operation and the object.
+ */
+#ifndef RIVULET_REPLICA_H
+#define RIVULET_REPLICA_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/base/err.h"
+#include "lib/os/file.h"
+
+struct replica_item {
+	int level;
+	uint64_t min_txid, max_txid;
+	int64_t size;       /* bytes */
+	int64_t created_ms; /* since 1970; the header's timestamp where the kind knows it */
+};
+
+struct replica_list {
+	struct replica_item *items; /* sorted by level, min, max */
+	int count, cap;
+};
+void replica_list_free(struct replica_list *l);
+
+struct replica;
+
+/* A stream of bytes of one object. */
+struct replica_reader {
+	int (*read)(struct replica_reader *r, void *bytes, size_t n, size_t *got, struct err *e); /* *got == 0 at the end */
+	void (*close)(struct replica_reader *r); /* frees r */
+};
+
+struct replica_ops {
+	const char *type; /* "file", "s3": as in configuration and log lines */
+	/* Adds the objects of one level with min_txid >= seek, in any order; names that do not parse are not objects. A
+	 * place that does not exist holds nothing: no error. exact_times: created_ms must be the header's, whatever it costs. */
+	int (*list)(struct replica *r, int level, uint64_t seek, bool exact_times, struct replica_list *out, struct err *e);
+	/* Opens an object for reading from offset; length -1 = to the end. Missing: ERR_NOT_FOUND. */
+	int (*open)(struct replica *r, const struct replica_item *item, int64_t offset, int64_t length,
+	            struct replica_reader **reader, struct err *e);
+	/*
+	 * Stores the file at staged_path, which is complete, fsynced, immutable and has item->size bytes, under the item's
+	 * name, replacing what is there. The file kind links it where it can.
+	 */
+	int (*put)(struct replica *r, const struct replica_item *item, const char *staged_path, struct err *e);
+	/* Deletes objects; a missing one is no error. */
+	int (*remove)(struct replica *r, const struct replica_item *items, int count, struct err *e);
+	void (*free)(struct replica *r);
+};
+
+struct replica {
+	const struct replica_ops *ops;
+	char *url;            /* as given, for messages and JSON */
+	struct os_owner file_owner, dir_owner; /* for what the file kind creates; set by replica_set_owner */
+	bool owner_known;
+};
+
+/*
+ * Opens nothing yet; makes a replica of a URL (file://PATH) or, where allow_path says so (restore, ltx), of a plain path.
+ * Messages are control.md §5.1's: `replica url scheme required: X`, `unknown replica type in config: ""`. Litestream's
+ * file URLs (control.md §4.9): everything behind file:// is the path, cleaned, never percent-decoded, but bytes that a
+ * URL may not hold come out percent-encoded, a query is dropped, a bad escape is an error.
+ */
+int replica_from_url(const char *url, struct replica **out, struct err *e);
+int replica_file_create(const char *path, struct replica **out, struct err *e);
+bool replica_is_url(const char *text); /* ^\w+:// */
+/* The database's file and folder: what the file kind creates gets their owner and mode (0600 / 0700 when never set). */
+void replica_set_owner(struct replica *r, const struct os_owner *file, const struct os_owner *dir);
+void replica_free(struct replica *r);
+
+const char *replica_type(const struct replica *r);
+/* Place in words: the folder of a file replica; "" where there is none. */
+const char *replica_path(const struct replica *r);
+
+/* All levels from..to, sorted; the list is emptied first. */
+int replica_list_levels(struct replica *r, int from, int to, bool exact_times, struct replica_list *out, struct err *e);
+int replica_list_add(struct replica_list *l, const struct replica_item *item, struct err *e);
+void replica_list_sort(struct replica_list *l);
+/* A reader that opens the object again where it broke off: at most 3 times, 250 ms doubling between; what is missing or
+ * cancelled is final. item->size must be known (bytes beyond an early end are fetched again). */
+int replica_open_resumable(struct replica *r, const struct replica_item *item, struct replica_reader **reader, struct err *e);
+
+#endif

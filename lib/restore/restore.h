@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * restore.h - from a replica back to a database: plan, fetch, apply, verify, follow.
+ *
+ * The output is complete or it is not there: pages go into OUTPUT.tmp, newest file first, each page once; every file's
+ * checksum is verified to its end, every page up to the final size must have been written (the lock page is zeros), an
+ * integrity check runs if asked for, and only then the file is fsynced and renamed. Memory: one bit per page of the
+ * database and a few hundred KiB per parallel file.
+ *
+ * Runs on the caller's thread (an applet's, or a worker); `parallelism` files are read at once by threads of its own.
+ */
+#ifndef RIVULET_RESTORE_H
+#define RIVULET_RESTORE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/base/err.h"
+#include "lib/replica/replica.h"
+
+enum restore_check { RESTORE_CHECK_NONE, RESTORE_CHECK_QUICK, RESTORE_CHECK_FULL };
+
+struct restore_target {
+	uint64_t txid;       /* 0 = not given */
+	bool has_time;
+	int64_t time_ns;     /* since 1970: files created strictly before it */
+};
+
+struct restore_plan {
+	struct replica_item *items; /* in the order in which they apply, oldest first */
+	int count, cap;
+	uint64_t min_txid, max_txid;
+};
+void restore_plan_free(struct restore_plan *p);
+
+/*
+ * replication.md §7.1 over a listing (pure; the listing need not be sorted). Errors: ERR_UNAVAILABLE "no matching backup
+ * files available", ERR_GAP "non-contiguous ltx files: have up to H but next file starts at H".
+ */
+int restore_plan_calc(const struct replica_list *files, const struct restore_target *target, struct restore_plan *plan,
+                      struct err *e);
+/* Lists the replica, then restore_plan_calc. With check_bounds a time outside of what the replica covers is
+ * ERR_UNAVAILABLE "timestamp does not exist" / "no backups found" (the URL form of the command line). */
+int restore_plan_make(struct replica *r, const struct restore_target *target, bool check_bounds, struct restore_plan *plan,
+                      struct err *e);
+
+/* What a long restore tells while it runs; called from one thread, at most ten times a second. */
+struct restore_progress {
+	void (*report)(void *ctx, int64_t done_bytes, int64_t total_bytes); /* bytes of LTX files */
+	void *ctx;
+};
+
+struct restore_options {
+	const char *output;
+	int parallelism;             /* files read at once; < 1 = 8 */
+	enum restore_check check;
+	struct os_owner dir_owner;   /* of parent folders that must be made; mode 0 = 0700 */
+	uint32_t file_mode;          /* 0 = 0644, umask applies */
+	bool rollback_header;        /* page 1 bytes 18, 19 = 1 (follow mode) */
+	const atomic_bool *cancel;   /* may be NULL; set from a signal: ERR_CANCELLED soon */
+	struct restore_progress progress;
+};
+
+struct restore_result {
+	uint64_t txid;
+	int64_t pages;
+	uint32_t page_size;
+	int64_t bytes_read;
+};
+
+/* Executes a plan. OUTPUT must not exist (ERR_EXISTS); on any failure neither OUTPUT nor OUTPUT.tmp remains. */
+int restore_run(struct replica *r, const struct restore_plan *plan, const struct restore_options *o,
+                struct restore_result *result, struct err *e);
+
+/* PRAGMA quick_check / integrity_check on a file that nobody else uses. Passes when every complaint is about a module
+ * or a function that this build lacks; leaves no -wal or -shm behind. cancel as above. */
+int restore_check_database(const char *path, enum restore_check check, struct err *e);
+
+struct restore_follow_options {
+	struct restore_options restore;
+	int64_t interval_ms;   /* <= 0: 1000 */
+	void (*applied)(void *ctx, uint64_t from_txid, uint64_t to_txid); /* after each batch; may be NULL */
+	void (*warn)(void *ctx, const char *msg, const struct err *why);  /* errors that are retried */
+	void *ctx;
+};
+/*
+ * Restores OUTPUT if it is not there, or resumes from its sidecar OUTPUT-txid, then applies what the replica gets until
+ * restore.cancel is set (returns 0). Files are verified before the database is locked; a gap is bridged by any level,
+ * snapshots included; where no contiguous way leads on, the database is restored anew beside it and renamed over.
+ * A sleep between looks is cut short by `cancel` within 100 ms.
+ */
+int restore_follow(struct replica *r, const struct restore_follow_options *o, struct err *e);
+
+#endif
