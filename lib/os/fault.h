@@ -4,7 +4,8 @@
  *
  * Every function of lib/os passes one fault point before it asks the kernel; in the test build SQLite's file calls do
  * too (os_fault_vfs). In the shipped build the points are constants and vanish. Points are counted over the whole
- * process, from all threads; plans are set while no other thread runs.
+ * process, from all threads; plans are set while no other thread runs. A call that the kernel is asked more than once for
+ * (a long write, a retry after EINTR) is one point.
  */
 #ifndef RIVULET_OS_FAULT_H
 #define RIVULET_OS_FAULT_H
@@ -57,9 +58,12 @@ int os_fault_point(enum os_call call, bool *partial);
 int os_fault_vfs(void);
 int os_fault_point_sqlite(enum os_call call, bool *partial);
 
-/* The clocks of clock.h stand still and move only by these (tests). 0 gives them back to the kernel. */
+/* The clocks of clock.h stand still and move only by these and by os_sleep_ms(), which then does not sleep. mono_us == 0
+ * gives both back to the kernel. */
 void os_fault_clock(int64_t wall_ms, int64_t mono_us);
 void os_fault_clock_advance(int64_t us);
+/* false when the kernel's clocks count; the pointers may be NULL. */
+bool os_fault_clock_now(int64_t *wall_ms, int64_t *mono_us);
 
 #else
 static inline int os_fault_point(enum os_call call, bool *partial) { (void)call; (void)partial; return 0; }
