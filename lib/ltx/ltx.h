@@ -27,7 +27,7 @@
 
 #include "lib/base/err.h"
 
-#define LTX_CHECKSUM_FLAG 0x8000000000000000ull
+#define LTX_CHECKSUM_FLAG UINT64_C(0x8000000000000000)
 
 enum {
 	LTX_HEADER_SIZE = 100,
