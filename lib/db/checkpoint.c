@@ -36,11 +36,18 @@ static int64_t time_due_us(const struct db *d)
 	return d->last_checkpoint_us + d->o.checkpoint_interval_ms * 1000;
 }
 
+/* A reader kept the last attempt from restarting the WAL, and nothing has happened since: another one would only add a
+ * frame of ours to an idle database. */
+static bool fruitless(const struct db *d)
+{
+	return d->checkpoint_retry_us && !d->synced_since_checkpoint;
+}
+
 enum db_checkpoint_need db_checkpoint_need(const struct db *d)
 {
 	int64_t now = os_mono_us(), due = time_due_us(d), end = d->position.offset;
 
-	if (!d->r || now < d->checkpoint_retry_us)
+	if (!d->r || now < d->checkpoint_retry_us || fruitless(d))
 		return DB_CHECKPOINT_NONE;
 	if (end >= wal_offset(d->page_size, (uint64_t)d->o.truncate_pages))
 		return DB_CHECKPOINT_BRAKE;
@@ -53,7 +60,7 @@ int64_t db_checkpoint_due_us(const struct db *d)
 {
 	int64_t due = time_due_us(d);
 
-	if (!d->r)
+	if (!d->r || fruitless(d))
 		return 0;
 	if (d->position.offset >= wal_offset(d->page_size, (uint64_t)d->o.min_checkpoint_pages))
 		due = d->checkpoint_retry_us ? d->checkpoint_retry_us : os_mono_us();
@@ -118,7 +125,7 @@ static int retake(struct db *d, struct err *e)
 	return -1;
 }
 
-/* Steps 2 and 3. *sealed: the WAL was read to its end and backfilled as far as readers allow. */
+/* Steps 2 and 3. *sealed: the WAL was read to its end and is backfilled to its end, so that it may be restarted. */
 static int seal(struct db *d, struct db_work *w, int *files, bool *sealed, struct err *e)
 {
 	int frames = 0, backfilled = 0, rc;
@@ -138,7 +145,7 @@ static int seal(struct db *d, struct db_work *w, int *files, bool *sealed, struc
 		rc = 0;
 	if (retake(d, e))
 		rc = -1;
-	*sealed = !rc;
+	*sealed = !rc && frames == backfilled;
 out:
 	sqlite3_exec(d->w, "ROLLBACK", NULL, NULL, NULL);
 	return rc;
