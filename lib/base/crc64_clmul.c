@@ -50,7 +50,9 @@ static bool processor_can(void)
 	return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_PCLMUL);
 }
 
-#elif defined(__aarch64__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+/* Before clang 16, arm_neon.h hides these from functions that ask for them by attribute. */
+#elif defined(__aarch64__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ && \
+	(!defined(__clang__) || __clang_major__ >= 16 || defined(__ARM_FEATURE_AES))
 #include <arm_neon.h>
 #include <sys/auxv.h>
 
