@@ -15,8 +15,7 @@ int ltx_decoder_begin(struct ltx_decoder *d, struct ltx_source source, uint8_t f
 
 	*d = (struct ltx_decoder){ .source = source, .frame = frame, .rolling = LTX_CHECKSUM_FLAG };
 	w = window_at(d);
-	if (ltx_window_fill(&w, 1, "before it begins: it is empty", e) ||
-	    ltx_window_fill(&w, LTX_HEADER_SIZE, "in the header", e) || ltx_header_decode(frame, &d->header, e))
+	if (ltx_window_fill(&w, LTX_HEADER_SIZE, "in the header", e) || ltx_header_decode(frame, &d->header, e))
 		return -1;
 	d->crc = crc64(0, frame, LTX_HEADER_SIZE);
 	d->offset = LTX_HEADER_SIZE;
@@ -33,13 +32,12 @@ int ltx_decoder_next(struct ltx_decoder *d, uint32_t *pgno, uint8_t *page, struc
 
 	assert(!d->pages_done);
 	d->block_size = 0;
-	if (ltx_window_fill(&w, 1, "before the end marker of its pages", e) ||
-	    ltx_window_fill(&w, LTX_PAGE_HEADER_SIZE, "in the header of a page", e))
+	if (ltx_window_fill(&w, LTX_PAGE_HEADER_SIZE, "where a page or the end marker must be", e))
 		return -1;
 	*pgno = ltx_get32(w.bytes);
 	if (*pgno == 0) {
 		if (ltx_get16(w.bytes + 4) != 0)
-			return err_set(e, ERR_CORRUPT, "page 0 at byte %" PRId64 " has flags", d->offset);
+			return CORRUPT(e, "page 0 at byte %" PRId64 " has flags", d->offset);
 		d->crc = crc64(d->crc, w.bytes, w.have);
 		d->offset += LTX_PAGE_HEADER_SIZE;
 		d->pages_done = true;
@@ -88,17 +86,18 @@ static int check_index(struct ltx_decoder *d, struct err *e)
 		crc = crc64(crc, d->frame, n);
 	}
 	if (crc != d->index_crc)
-		return err_set(e, ERR_CORRUPT, "page index at bytes %" PRId64 " to %" PRId64 " does not list the file's %u pages as they are",
+		return CORRUPT(e,
+		               "page index at bytes %" PRId64 " to %" PRId64 " does not list the %u pages as they are",
 		               start, end, d->page_count);
 	if (take(d, 1 + LTX_INDEX_TAIL_SIZE, 1 + LTX_INDEX_TAIL_SIZE, e))
 		return -1;
 	if (d->frame[0] != 0)
-		return err_set(e, ERR_CORRUPT, "page index does not end at byte %" PRId64 ", behind the last of %u pages", end,
+		return CORRUPT(e, "page index does not end at byte %" PRId64 ", behind the last of %u pages", end,
 		               d->page_count);
 	size = ltx_get64(d->frame + 1);
 	if (size != (uint64_t)d->index_size + 1)
-		return err_set(e, ERR_CORRUPT, "page index size at byte %" PRId64 " is %" PRIu64 " instead of %" PRId64, end + 1, size,
-		               d->index_size + 1);
+		return CORRUPT(e, "page index size at byte %" PRId64 " is %" PRIu64 " instead of %" PRId64, end + 1,
+		               size, d->index_size + 1);
 	return 0;
 }
 
@@ -115,15 +114,15 @@ int ltx_decoder_end(struct ltx_decoder *d, struct err *e)
 	if (ltx_trailer_check(h, t, e))
 		return -1;
 	if (t->checksum != (LTX_CHECKSUM_FLAG | d->crc))
-		return err_set(e, ERR_CORRUPT, "file checksum mismatch: the trailer says %016" PRIx64 ", the bytes make %016" PRIx64,
+		return CORRUPT(e, "file checksum mismatch: the trailer says %016" PRIx64 ", the bytes make %016" PRIx64,
 		               t->checksum, LTX_CHECKSUM_FLAG | d->crc);
 	if (ltx_is_snapshot(h) && ltx_has_checksums(h) && t->post_apply != d->rolling)
-		return err_set(e, ERR_CORRUPT, "post-apply checksum is %016" PRIx64 ", but the pages make %016" PRIx64, t->post_apply,
-		               d->rolling);
+		return CORRUPT(e, "post-apply checksum is %016" PRIx64 ", but the pages make %016" PRIx64,
+		               t->post_apply, d->rolling);
 	if (d->source.read(d->source.ctx, d->frame, 1, &got, e))
 		return -1;
 	if (got != 0)
-		return err_set(e, ERR_CORRUPT, "trailing data follows the end of the file at byte %" PRId64, d->offset);
+		return CORRUPT(e, "trailing data follows the end of the file at byte %" PRId64, d->offset);
 	return 0;
 }
 

@@ -39,7 +39,7 @@ int ltx_encoder_begin(struct ltx_encoder *en, const struct ltx_header *h, struct
 	if (ltx_header_encode(h, head, e))
 		return -1;
 	if (h->commit == 0)
-		return err_set(e, ERR_CORRUPT, "a file that removes the database is not written");
+		return CORRUPT(e, "a file that removes the database is not written");
 	return put_hashed(en, head, sizeof head, e);
 }
 
@@ -83,8 +83,8 @@ int ltx_encoder_page(struct ltx_encoder *en, uint32_t pgno, const uint8_t *page,
 	return page_done(en, en->frame, page, start, e);
 }
 
-int ltx_encoder_block(struct ltx_encoder *en, uint32_t pgno, const uint8_t *page, const uint8_t *block, uint32_t block_size,
-                      struct err *e)
+int ltx_encoder_block(struct ltx_encoder *en, uint32_t pgno, const uint8_t *page, const uint8_t *block,
+                      uint32_t block_size, struct err *e)
 {
 	uint8_t head[LTX_BLOCK_HEADER_SIZE];
 	int64_t start = en->offset;
@@ -120,11 +120,11 @@ int ltx_encoder_end(struct ltx_encoder *en, uint64_t post_apply, struct ltx_trai
 	uint8_t bytes[LTX_TRAILER_SIZE];
 
 	if (!ltx_is_complete(h, en->last_pgno))
-		return err_set(e, ERR_CORRUPT, "the snapshot lacks page %u", ltx_next_pgno(h, en->last_pgno));
+		return CORRUPT(e, "the snapshot lacks page %u", ltx_next_pgno(h, en->last_pgno));
 	if (ltx_trailer_check(h, &t, e))
 		return -1;
 	if (ltx_is_snapshot(h) && ltx_has_checksums(h) && post_apply != en->rolling)
-		return err_set(e, ERR_CORRUPT, "post-apply checksum is %016" PRIx64 ", but the pages make %016" PRIx64, post_apply,
+		return CORRUPT(e, "post-apply checksum is %016" PRIx64 ", but the pages make %016" PRIx64, post_apply,
 		               en->rolling);
 	if (put_hashed(en, end_marker, sizeof end_marker, e) || put_index(en, e))
 		return -1;

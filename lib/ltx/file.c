@@ -14,7 +14,8 @@ static int sink_write(void *ctx, const void *bytes, size_t n, struct err *e)
 	return 0;
 }
 
-struct ltx_sink ltx_file_sink(struct ltx_file_sink *s, struct os_file *file, int64_t offset, uint8_t *buf, size_t cap)
+struct ltx_sink ltx_file_sink(struct ltx_file_sink *s, struct os_file *file, int64_t offset, uint8_t *buf,
+                                  size_t cap)
 {
 	s->file = file;
 	s->offset = offset;
@@ -37,7 +38,8 @@ static int source_read(void *ctx, void *bytes, size_t n, size_t *got, struct err
 	return 0;
 }
 
-struct ltx_source ltx_file_source(struct ltx_file_source *s, struct os_file *file, int64_t offset, uint8_t *buf, size_t cap)
+struct ltx_source ltx_file_source(struct ltx_file_source *s, struct os_file *file, int64_t offset, uint8_t *buf,
+                                  size_t cap)
 {
 	s->file = file;
 	s->offset = offset;

@@ -19,7 +19,8 @@ struct ltx_file_sink {
 	int64_t offset;
 	struct ltx_gather gather;
 };
-struct ltx_sink ltx_file_sink(struct ltx_file_sink *s, struct os_file *file, int64_t offset, uint8_t *buf, size_t cap);
+struct ltx_sink ltx_file_sink(struct ltx_file_sink *s, struct os_file *file, int64_t offset, uint8_t *buf,
+                                  size_t cap);
 int ltx_file_sink_flush(struct ltx_file_sink *s, struct err *e);
 
 /* Buffered reading from a place of a file to its end. */
@@ -28,7 +29,8 @@ struct ltx_file_source {
 	int64_t offset;
 	struct ltx_buffered buffered;
 };
-struct ltx_source ltx_file_source(struct ltx_file_source *s, struct os_file *file, int64_t offset, uint8_t *buf, size_t cap);
+struct ltx_source ltx_file_source(struct ltx_file_source *s, struct os_file *file, int64_t offset, uint8_t *buf,
+                                  size_t cap);
 
 /* size as os_file_stat() says. */
 struct ltx_random ltx_file_random(struct os_file *file, int64_t size);

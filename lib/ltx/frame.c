@@ -54,7 +54,7 @@ static uint32_t xxh32(const uint8_t *p, size_t n)
 
 uint32_t ltx_stored_bound(uint32_t page_size)
 {
-	/* Header, then either size and block, or frame header with content size, block size, raw page, end and checksum. */
+	/* In frame form: header, frame header with content size, block size, raw page, end mark and checksum. */
 	uint32_t block = LTX_BLOCK_HEADER_SIZE + ltx_block_bound(page_size);
 	uint32_t frame = LTX_PAGE_HEADER_SIZE + 15 + 4 + page_size + 8;
 	return block > frame ? block : frame;
@@ -70,8 +70,11 @@ int ltx_window_fill(struct ltx_window *w, size_t want, const char *where, struct
 		if (w->source && w->source->read(w->source->ctx, w->bytes + w->have, want - w->have, &got, e))
 			return -1;
 		assert(got <= want - w->have);
+		if (got == 0 && w->source && w->offset + (int64_t)w->have == 0)
+			return CORRUPT(e, "file is empty");
 		if (got == 0)
-			return err_set(e, ERR_CORRUPT, "%s at byte %" PRId64 ", %s", w->source ? "file is truncated: it ends" : "page ends",
+			return CORRUPT(e, "%s at byte %" PRId64 ", %s",
+			               w->source ? "file is truncated: it ends" : "page ends",
 			               w->offset + (int64_t)w->have, where);
 		w->have += got;
 	}
@@ -80,17 +83,18 @@ int ltx_window_fill(struct ltx_window *w, size_t want, const char *where, struct
 
 static int bad(const struct ltx_window *w, const char *what, struct err *e)
 {
-	return err_set(e, ERR_CORRUPT, "page %u at byte %" PRId64 " has %s", ltx_get32(w->bytes), w->offset, what);
+	return CORRUPT(e, "page %u at byte %" PRId64 " has %s", ltx_get32(w->bytes), w->offset, what);
 }
 
-static int unpack(const struct ltx_window *w, const uint8_t *block, uint32_t n, uint8_t *page, uint32_t page_size, struct err *e)
+static int unpack(const struct ltx_window *w, const uint8_t *block, uint32_t n, uint8_t *page, uint32_t page_size,
+                  struct err *e)
 {
 	int made = LZ4_decompress_safe((const char *)block, (char *)page, (int)n, (int)page_size);
 
 	if (made < 0)
 		return bad(w, "a malformed LZ4 block", e);
 	if ((uint32_t)made != page_size)
-		return err_set(e, ERR_CORRUPT, "page %u at byte %" PRId64 " expands to %d bytes instead of %u", ltx_get32(w->bytes),
+		return CORRUPT(e, "page %u at byte %" PRId64 " expands to %d bytes instead of %u", ltx_get32(w->bytes),
 		               w->offset, made, page_size);
 	return 0;
 }
@@ -137,8 +141,10 @@ static int frame_read(struct ltx_window *w, uint32_t page_size, uint8_t *page, s
 	if (n == 0)
 		return bad(w, "an empty LZ4 frame", e);
 	/* Every writer stores a block raw that would not be smaller than the page. */
-	if (n > page_size || (raw && n < page_size))
-		return bad(w, n > page_size ? "an LZ4 frame longer than the page" : "an LZ4 frame shorter than the page", e);
+	if (n > page_size)
+		return bad(w, "an LZ4 frame longer than the page", e);
+	if (raw && n < page_size)
+		return bad(w, "an LZ4 frame shorter than the page", e);
 	if (ltx_window_fill(w, at + n, "in an LZ4 frame", e))
 		return -1;
 	if (raw) {
@@ -166,15 +172,15 @@ int ltx_stored_read(struct ltx_window *w, uint32_t page_size, uint8_t *page, str
 
 	*s = (struct ltx_stored){ .hashed = LTX_PAGE_HEADER_SIZE };
 	if (flags & ~(uint32_t)LTX_PAGE_FLAG_BLOCK)
-		return err_set(e, ERR_CORRUPT, "page %u at byte %" PRId64 " has unknown flags 0x%04x", ltx_get32(w->bytes), w->offset,
-		               flags);
+		return CORRUPT(e, "page %u at byte %" PRId64 " has unknown flags 0x%04x", ltx_get32(w->bytes),
+		               w->offset, flags);
 	if (!flags)
 		return frame_read(w, page_size, page, s, e);
 	if (ltx_window_fill(w, LTX_BLOCK_HEADER_SIZE, "in the size of a page", e))
 		return -1;
 	n = ltx_get32(w->bytes + LTX_PAGE_HEADER_SIZE);
 	if (n == 0 || n > ltx_block_bound(page_size))
-		return err_set(e, ERR_CORRUPT, "page %u at byte %" PRId64 " has %u compressed bytes, which is not 1 to %u",
+		return CORRUPT(e, "page %u at byte %" PRId64 " has %u compressed bytes, which is not 1 to %u",
 		               ltx_get32(w->bytes), w->offset, n, ltx_block_bound(page_size));
 	if (ltx_window_fill(w, LTX_BLOCK_HEADER_SIZE + n, "in the bytes of a page", e))
 		return -1;

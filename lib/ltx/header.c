@@ -70,27 +70,27 @@ bool ltx_name_parse(const char *name, uint64_t *min_txid, uint64_t *max_txid)
 int ltx_header_check(const struct ltx_header *h, struct err *e)
 {
 	if (h->flags & ~(uint32_t)LTX_FLAG_NO_CHECKSUM)
-		return err_set(e, ERR_CORRUPT, "header has unknown flags 0x%08x", h->flags);
+		return CORRUPT(e, "header has unknown flags 0x%08x", h->flags);
 	if (!ltx_page_size_valid(h->page_size))
-		return err_set(e, ERR_CORRUPT, "header has page size %u, which is not a power of two from 512 to 65536",
+		return CORRUPT(e, "header has page size %u, which is not a power of two from 512 to 65536",
 		               h->page_size);
 	if (h->min_txid == 0)
-		return err_set(e, ERR_CORRUPT, "header has minimum TXID 0");
+		return CORRUPT(e, "header has minimum TXID 0");
 	if (h->min_txid > h->max_txid)
-		return err_set(e, ERR_CORRUPT, "header has minimum TXID %016" PRIx64 " above maximum TXID %016" PRIx64,
-		               h->min_txid, h->max_txid);
+		return CORRUPT(e, "header has minimum TXID %016" PRIx64 " above maximum TXID %016" PRIx64, h->min_txid,
+		               h->max_txid);
 	if (h->wal_offset < 0 || h->wal_size < 0)
-		return err_set(e, ERR_CORRUPT, "header has negative WAL offset or size");
+		return CORRUPT(e, "header has negative WAL offset or size");
 	if (h->wal_offset == 0 && (h->wal_salt1 || h->wal_salt2))
-		return err_set(e, ERR_CORRUPT, "header has WAL salts without WAL offset");
+		return CORRUPT(e, "header has WAL salts without WAL offset");
 	if (h->wal_offset == 0 && h->wal_size != 0)
-		return err_set(e, ERR_CORRUPT, "header has WAL size without WAL offset");
+		return CORRUPT(e, "header has WAL size without WAL offset");
 	if (ltx_is_snapshot(h) || !ltx_has_checksums(h)) {
 		if (h->pre_apply != 0)
-			return err_set(e, ERR_CORRUPT, "header has a pre-apply checksum, which a %s cannot have",
+			return CORRUPT(e, "header has a pre-apply checksum, which a %s cannot have",
 			               ltx_is_snapshot(h) ? "snapshot" : "file without database checksums");
 	} else if (!(h->pre_apply & LTX_CHECKSUM_FLAG)) {
-		return err_set(e, ERR_CORRUPT, "header lacks the pre-apply checksum");
+		return CORRUPT(e, "header lacks the pre-apply checksum");
 	}
 	return 0;
 }
@@ -119,7 +119,7 @@ int ltx_header_encode(const struct ltx_header *h, uint8_t out[LTX_HEADER_SIZE], 
 int ltx_header_decode(const uint8_t in[LTX_HEADER_SIZE], struct ltx_header *h, struct err *e)
 {
 	if (memcmp(in, magic, sizeof magic) != 0)
-		return err_set(e, ERR_CORRUPT, "not an LTX file: it starts with %08x instead of 4c545831", ltx_get32(in));
+		return CORRUPT(e, "not an LTX file: it starts with %08x instead of 4c545831", ltx_get32(in));
 	*h = (struct ltx_header){
 		.flags = ltx_get32(in + 4),
 		.page_size = ltx_get32(in + 8),
@@ -140,15 +140,16 @@ int ltx_header_decode(const uint8_t in[LTX_HEADER_SIZE], struct ltx_header *h, s
 int ltx_trailer_check(const struct ltx_header *h, const struct ltx_trailer *t, struct err *e)
 {
 	if (!(t->checksum & LTX_CHECKSUM_FLAG))
-		return err_set(e, ERR_CORRUPT, "file checksum %016" PRIx64 " lacks its highest bit", t->checksum);
+		return CORRUPT(e, "file checksum %016" PRIx64 " lacks its highest bit", t->checksum);
 	if (!ltx_has_checksums(h)) {
 		if (t->post_apply != 0)
-			return err_set(e, ERR_CORRUPT, "post-apply checksum is %016" PRIx64 ", but the file has no database checksums",
+			return CORRUPT(e,
+			               "post-apply checksum is %016" PRIx64 ", but the file has no database checksums",
 			               t->post_apply);
 	} else if (!(t->post_apply & LTX_CHECKSUM_FLAG)) {
-		return err_set(e, ERR_CORRUPT, "post-apply checksum %016" PRIx64 " lacks its highest bit", t->post_apply);
+		return CORRUPT(e, "post-apply checksum %016" PRIx64 " lacks its highest bit", t->post_apply);
 	} else if (h->commit == 0 && t->post_apply != LTX_CHECKSUM_FLAG) {
-		return err_set(e, ERR_CORRUPT, "post-apply checksum %016" PRIx64 " is not that of an empty database", t->post_apply);
+		return CORRUPT(e, "post-apply checksum %016" PRIx64 " is not that of an empty database", t->post_apply);
 	}
 	return 0;
 }
@@ -168,12 +169,12 @@ bool ltx_is_complete(const struct ltx_header *h, uint32_t last)
 int ltx_order_check(const struct ltx_header *h, uint32_t last, uint32_t pgno, struct err *e)
 {
 	if (pgno <= last)
-		return err_set(e, ERR_CORRUPT, "page %u follows page %u", pgno, last);
+		return CORRUPT(e, "page %u follows page %u", pgno, last);
 	if (pgno > h->commit)
-		return err_set(e, ERR_CORRUPT, "page %u is beyond the database's %u pages", pgno, h->commit);
+		return CORRUPT(e, "page %u is beyond the database's %u pages", pgno, h->commit);
 	if (pgno == ltx_lock_pgno(h->page_size))
-		return err_set(e, ERR_CORRUPT, "page %u is the lock page, which is never stored", pgno);
+		return CORRUPT(e, "page %u is the lock page, which is never stored", pgno);
 	if (ltx_is_snapshot(h) && pgno != ltx_next_pgno(h, last))
-		return err_set(e, ERR_CORRUPT, "the snapshot lacks page %u", ltx_next_pgno(h, last));
+		return CORRUPT(e, "the snapshot lacks page %u", ltx_next_pgno(h, last));
 	return 0;
 }

@@ -40,7 +40,7 @@ static int cursor_byte(struct cursor *c, uint8_t *byte, struct err *e)
 	if (c->pos == c->len) {
 		size_t n = c->end - c->next < LTX_PIECE ? (size_t)(c->end - c->next) : LTX_PIECE;
 		if (n == 0)
-			return err_set(e, ERR_CORRUPT, "page index has no end before byte %" PRId64, c->end);
+			return CORRUPT(e, "page index has no end before byte %" PRId64, c->end);
 		if (c->file.read_at(c->file.ctx, c->buf, n, c->next, e))
 			return -1;
 		c->next += (int64_t)n;
@@ -60,7 +60,7 @@ static int cursor_uvarint(struct cursor *c, uint64_t *v, struct err *e)
 		if (cursor_byte(c, &byte, e))
 			return -1;
 		if ((shift == 63 && byte > 1) || (shift > 0 && byte == 0))
-			return err_set(e, ERR_CORRUPT, "page index has a malformed number at byte %" PRId64, cursor_offset(c) - 1);
+			return CORRUPT(e, "page index has a malformed number at byte %" PRId64, cursor_offset(c) - 1);
 		*v |= (uint64_t)(byte & 0x7f) << shift;
 		if (byte < 0x80)
 			return 0;
@@ -75,9 +75,10 @@ static int index_open(struct cursor *c, struct ltx_random file, struct ltx_heade
 	struct ltx_trailer t;
 	uint64_t size;
 
+	if (file.size == 0)
+		return CORRUPT(e, "file is empty");
 	if (file.size < LTX_FILE_SIZE_MIN)
-		return err_set(e, ERR_CORRUPT, file.size == 0 ? "file is empty" : "file is truncated: it has only %" PRId64 " bytes",
-		               file.size);
+		return CORRUPT(e, "file is truncated: it has only %" PRId64 " bytes", file.size);
 	if (file.read_at(file.ctx, head, sizeof head, 0, e) || ltx_header_decode(head, h, e) ||
 	    file.read_at(file.ctx, tail, sizeof tail, index_end, e))
 		return -1;
@@ -86,7 +87,7 @@ static int index_open(struct cursor *c, struct ltx_random file, struct ltx_heade
 		return -1;
 	size = ltx_get64(tail);
 	if (size < 1 || size > (uint64_t)(index_end - LTX_HEADER_SIZE - LTX_PAGE_HEADER_SIZE))
-		return err_set(e, ERR_CORRUPT, "page index size at byte %" PRId64 " is %" PRIu64 ", which the file has no room for",
+		return CORRUPT(e, "page index size at byte %" PRId64 " is %" PRIu64 ", which the file has no room for",
 		               index_end, size);
 	c->file = file;
 	c->next = index_end - (int64_t)size - LTX_PAGE_HEADER_SIZE;
@@ -96,7 +97,8 @@ static int index_open(struct cursor *c, struct ltx_random file, struct ltx_heade
 		if (cursor_byte(c, &byte, e))
 			return -1;
 		if (byte != 0)
-			return err_set(e, ERR_CORRUPT, "no end marker before the page index, at byte %" PRId64, cursor_offset(c) - 1);
+			return CORRUPT(e, "no end marker before the page index, at byte %" PRId64,
+			               cursor_offset(c) - 1);
 	}
 	return 0;
 }
@@ -111,26 +113,28 @@ static int index_next(struct cursor *c, const struct ltx_header *h, struct ltx_i
 		return -1;
 	if (pgno == 0) {
 		if (cursor_offset(c) != c->end)
-			return err_set(e, ERR_CORRUPT, "page index ends at byte %" PRId64 " instead of %" PRId64, at, c->end - 1);
+			return CORRUPT(e, "page index ends at byte %" PRId64 " instead of %" PRId64, at, c->end - 1);
 		return 0;
 	}
 	if (cursor_uvarint(c, &offset, e) || cursor_uvarint(c, &size, e))
 		return -1;
 	if (pgno > UINT32_MAX)
-		return err_set(e, ERR_CORRUPT, "page index entry at byte %" PRId64 " is for page %" PRIu64, at, pgno);
+		return CORRUPT(e, "page index entry at byte %" PRId64 " is for page %" PRIu64, at, pgno);
 	if (ltx_order_check(h, entry->pgno, (uint32_t)pgno, e))
 		return err_wrap(e, "page index entry at byte %" PRId64, at);
 	if (offset != (uint64_t)due)
-		return err_set(e, ERR_CORRUPT, "page index entry at byte %" PRId64 " puts page %" PRIu64 " at byte %" PRIu64 " instead of %" PRId64,
+		return CORRUPT(e, "page index entry at byte %" PRId64 " puts page %" PRIu64 " at %" PRIu64 ", not %" PRId64,
 		               at, pgno, offset, due);
 	if (size <= LTX_BLOCK_HEADER_SIZE || size > ltx_stored_bound(h->page_size))
-		return err_set(e, ERR_CORRUPT, "page index entry at byte %" PRId64 " gives page %" PRIu64 " %" PRIu64 " bytes", at, pgno, size);
+		return CORRUPT(e, "page index entry at byte %" PRId64 " gives page %" PRIu64 " %" PRIu64 " bytes", at,
+		               pgno, size);
 	*entry = (struct ltx_index_entry){ .pgno = (uint32_t)pgno, .offset = due, .size = (int64_t)size };
 	return 1;
 }
 
 int ltx_index_walk(struct ltx_random file, struct ltx_header *header,
-                   int (*visit)(void *ctx, const struct ltx_index_entry *entry, struct err *e), void *ctx, struct err *e)
+                   int (*visit)(void *ctx, const struct ltx_index_entry *entry, struct err *e), void *ctx,
+                   struct err *e)
 {
 	struct ltx_index_entry entry = { .offset = LTX_HEADER_SIZE };
 	struct ltx_header h;
@@ -145,16 +149,16 @@ int ltx_index_walk(struct ltx_random file, struct ltx_header *header,
 	pages_end = cursor_offset(&c) - LTX_PAGE_HEADER_SIZE;
 	while ((rc = index_next(&c, &h, &entry, e)) > 0) {
 		if (entry.offset + entry.size > pages_end)
-			return err_set(e, ERR_CORRUPT, "page index lets page %u end behind the end marker at byte %" PRId64, entry.pgno,
-			               pages_end);
+			return CORRUPT(e, "page index lets page %u end behind the end marker at byte %" PRId64,
+			               entry.pgno, pages_end);
 		if ((rc = visit(ctx, &entry, e)) != 0)
 			return rc;
 	}
 	if (rc < 0)
 		return -1;
 	if (entry.offset + entry.size != pages_end)
-		return err_set(e, ERR_CORRUPT, "page index lists pages up to byte %" PRId64 " instead of %" PRId64, entry.offset + entry.size,
-		               pages_end);
+		return CORRUPT(e, "page index lists pages up to byte %" PRId64 " instead of %" PRId64,
+		               entry.offset + entry.size, pages_end);
 	return 0;
 }
 
@@ -189,11 +193,11 @@ int ltx_page_read(struct ltx_random file, uint32_t pgno, uint8_t *page, uint8_t 
 	if (file.read_at(file.ctx, frame, w.have, w.offset, e))
 		return -1;
 	if (ltx_get32(frame) != pgno)
-		return err_set(e, ERR_CORRUPT, "page index puts page %u at byte %" PRId64 ", but page %u is there", pgno, w.offset,
+		return CORRUPT(e, "page index puts page %u at byte %" PRId64 ", but page %u is there", pgno, w.offset,
 		               ltx_get32(frame));
 	if (ltx_stored_read(&w, h.page_size, page, &stored, e))
 		return -1;
 	if (stored.size != w.have)
-		return err_set(e, ERR_CORRUPT, "page index gives page %u %zu bytes, but it has %zu", pgno, w.have, stored.size);
+		return CORRUPT(e, "page index gives page %u %zu bytes, but it has %zu", pgno, w.have, stored.size);
 	return 1;
 }

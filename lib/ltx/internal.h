@@ -12,6 +12,8 @@
 #include "lib/base/crc64.h"
 #include "lib/ltx/ltx.h"
 
+#define CORRUPT(e, ...) err_set((e), ERR_CORRUPT, __VA_ARGS__)
+
 enum {
 	LTX_PAGE_HEADER_SIZE = 6,      /* pgno, flags; the end marker is one of zeros */
 	LTX_BLOCK_HEADER_SIZE = 10,    /* pgno, flags, size of the block */

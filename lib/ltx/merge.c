@@ -26,12 +26,12 @@ static int advance(struct ltx_merge_input *in, struct err *e)
 static int check_pair(const struct ltx_header *prev, const struct ltx_header *h, struct err *e)
 {
 	if (h->page_size != prev->page_size)
-		return err_set(e, ERR_CORRUPT, "page size is %u, that of the file before is %u", h->page_size, prev->page_size);
+		return CORRUPT(e, "page size is %u, that of the file before is %u", h->page_size, prev->page_size);
 	if (h->min_txid - 1 > prev->max_txid)
-		return err_set(e, ERR_GAP, "TXIDs from %016" PRIx64 " to %016" PRIx64 " are missing before it", prev->max_txid + 1,
-		               h->min_txid - 1);
+		return err_set(e, ERR_GAP, "TXIDs from %016" PRIx64 " to %016" PRIx64 " are missing before it",
+		               prev->max_txid + 1, h->min_txid - 1);
 	if (h->max_txid <= prev->max_txid)
-		return err_set(e, ERR_CORRUPT, "it does not go beyond TXID %016" PRIx64 " of the file before", prev->max_txid);
+		return CORRUPT(e, "it does not go beyond TXID %016" PRIx64 " of the file before", prev->max_txid);
 	return 0;
 }
 
@@ -61,15 +61,43 @@ static struct ltx_merge_input *newest(struct ltx_merge_input *inputs, int count)
 	return best;
 }
 
+/*
+ * The file checksum does not cover compressed bytes, and LZ4 takes two things that Litestream's LZ4 refuses: matches
+ * at distance 0 (which make zeros) and a last token that announces a match. A damaged block that still unpacks to the
+ * right page must not be passed on. What unpacked once cannot lead this walk beyond its end.
+ */
+static bool may_be_copied(const uint8_t *block, uint32_t n)
+{
+	const uint8_t *p = block, *end = block + n;
+
+	for (;;) {
+		uint8_t token = *p++;
+		size_t literals = token >> 4;
+		if (literals == 15)
+			do
+				literals += *p;
+			while (*p++ == 255);
+		p += literals;
+		if (p >= end)
+			return p == end && (token & 15) == 0;
+		if (p[0] == 0 && p[1] == 0)
+			return false;
+		p += 2;
+		if ((token & 15) == 15)
+			while (*p++ == 255)
+				;
+	}
+}
+
 static int write_page(struct ltx_encoder *out, const struct ltx_merge_input *in, struct err *e)
 {
 	const struct ltx_decoder *d = &in->decoder;
 
-	/* Only the last commit counts: a page that was cut off in between and never written again comes back, as it does
-	 * in Litestream, whose files for a growing database therefore hold all pages that are new. */
+	/* Only the last commit counts: a page that was cut off in between and never written again comes back, as it
+	 * does in Litestream, whose files for a growing database therefore hold all pages that are new. */
 	if (in->pgno > out->header.commit)
 		return 0;
-	if (d->block_size == 0)
+	if (d->block_size == 0 || !may_be_copied(d->block, d->block_size))
 		return ltx_encoder_page(out, in->pgno, in->page, e);
 	return ltx_encoder_block(out, in->pgno, in->page, d->block, d->block_size, e);
 }
