@@ -9,10 +9,12 @@
 
 enum { FIRST_US = 1000000, EVERY_US = 100000 };
 
-/* a * b / c without overflow of the product; c > 0. */
+/* a * b / c, at most INT64_MAX; all >= 0, c > 0. */
 static int64_t scale(int64_t a, int64_t b, int64_t c)
 {
-	return (int64_t)((__int128)a * b / c);
+	__int128 value = (__int128)a * b / c;
+
+	return value > INT64_MAX ? INT64_MAX : (int64_t)value;
 }
 
 char *progress_text(char out[PROGRESS_TEXT_SIZE], const char *what, int64_t done, int64_t total, int64_t elapsed_us)

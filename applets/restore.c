@@ -95,27 +95,6 @@ static int parse_values(struct options *o, struct err *e)
 	return 0;
 }
 
-/*
- * Litestream looks at the time a replica covers before it looks at anything else. The plan made on the way is kept;
- * that there is none for a time which is covered is said later, when all else is right.
- */
-static int check_time(struct replica *r, const struct options *o, struct restore_plan *plan, bool *have_plan,
-                      struct err *e)
-{
-	const struct restore_target when = { .has_time = true, .time_ns = o->target.time_ns };
-
-	if (!o->target.has_time)
-		return 0;
-	if (restore_plan_make(r, &when, true, plan, e) == 0) {
-		*have_plan = o->target.txid == 0;
-		return 0;
-	}
-	if (!err_is(e, ERR_GAP) && strcmp(e->text, "no matching backup files available") != 0)
-		return -1;
-	err_clear(e);
-	return 0;
-}
-
 static int check_combination(const struct options *o, struct err *e)
 {
 	if (o->target.txid != 0 && o->target.has_time)
@@ -127,9 +106,37 @@ static int check_combination(const struct options *o, struct err *e)
 	return 0;
 }
 
+/* The one answer that -if-replica-exists is about; a time that is not covered is another. */
+static bool nothing_there(const struct err *e)
+{
+	return err_is(e, ERR_UNAVAILABLE) && strcmp(e->text, "no matching backup files available") == 0;
+}
+
+/*
+ * Says why a restore that has a fault of ours cannot be. Litestream looks at the time that a replica covers before it
+ * looks at these faults; so do we, but we ask the replica only then.
+ */
+static int refuse(struct replica *r, const struct options *o, const struct err *fault)
+{
+	const struct restore_target when = { .has_time = true, .time_ns = o->target.time_ns };
+	struct restore_plan plan = {0};
+	struct err e = ERR_INIT;
+	bool wrong_time = o->target.has_time && restore_plan_make(r, &when, true, &plan, &e) < 0 && !err_is(&e, ERR_GAP) &&
+	                  !nothing_there(&e);
+
+	restore_plan_free(&plan);
+	return output_error(wrong_time ? &e : fault);
+}
+
 static void report(void *ctx, int64_t done, int64_t total)
 {
 	progress_update(ctx, done, total);
+}
+
+static void warn(void *ctx, const char *msg, const struct err *why)
+{
+	progress_end(ctx);
+	log_warn(msg, LS("error", err_text(why)));
 }
 
 static struct restore_options engine_options(const struct options *o, struct progress *p)
@@ -140,6 +147,8 @@ static struct restore_options engine_options(const struct options *o, struct pro
 		.check = o->check,
 		.cancel = &stop,
 		.progress = { report, p },
+		.warn = warn,
+		.warn_ctx = p,
 	};
 }
 
@@ -172,39 +181,50 @@ static int print_result(const struct options *o, struct replica *r, uint64_t txi
 }
 
 /* "Nothing there" may be what the user expects. */
-static int fail(const struct options *o, const struct err *e)
+static int fail(const struct options *o, struct err *e)
 {
 	if (err_is(e, ERR_CANCELLED))
 		return output_errorf("restore interrupted, nothing was left at %s", o->output);
-	if (o->if_replica_exists && err_is(e, ERR_UNAVAILABLE)) {
+	if (o->if_replica_exists && nothing_there(e)) {
 		log_info("no matching backups found");
 		return 0;
 	}
+	if (err_is(e, ERR_GAP))
+		err_wrap(e, "cannot calc restore plan");
 	return output_error(e);
 }
 
-static int run_once(const struct options *o, struct replica *r, struct restore_plan *plan, bool have_plan)
+/* What is to be overwritten goes only when there is something to take its place. */
+static int make_way(const struct options *o, struct replica *r, struct err *e)
+{
+	struct restore_plan plan = {0};
+	int rc = 0;
+
+	if (o->force && target_exists(o->output))
+		rc = restore_plan_make(r, &o->target, true, &plan, e);
+	restore_plan_free(&plan);
+	return rc < 0 ? -1 : target_clear(o->output, e);
+}
+
+static int run_once(const struct options *o, struct replica *r)
 {
 	int64_t started_us = os_mono_us();
 	struct progress progress;
 	struct restore_options engine = engine_options(o, &progress);
+	struct restore_plan plan = {0};
 	struct restore_result result = {0};
 	struct err e = ERR_INIT;
 	int rc;
 
 	if (target_check(o->output, o->force, &e) < 0 || check_combination(o, &e) < 0)
-		return output_error(&e);
-	if (!have_plan && restore_plan_make(r, &o->target, false, plan, &e) < 0) {
-		if (!err_is(&e, ERR_UNAVAILABLE))
-			err_wrap(&e, "cannot calc restore plan");
+		return refuse(r, o, &e);
+	if (make_way(o, r, &e) < 0)
 		return fail(o, &e);
-	}
-	if (target_clear(o->output, &e) < 0)
-		return output_error(&e);
 	os_stop_on_signal(&stop);
 	progress_begin(&progress, "restoring");
-	rc = restore_run(r, plan, &engine, &result, &e);
+	rc = restore_make(r, &o->target, true, &engine, &plan, &result, &e);
 	progress_end(&progress);
+	restore_plan_free(&plan);
 	if (rc < 0)
 		return fail(o, &e);
 	if (o->check != RESTORE_CHECK_NONE)
@@ -221,15 +241,16 @@ static void applied(void *ctx, uint64_t from_txid, uint64_t to_txid)
 {
 	struct following *f = ctx;
 
+	progress_end(&f->progress);
 	log_info("follow: applied updates", LS("replica", replica_type(f->replica)), LX("from_txid", from_txid),
 	         LX("to_txid", to_txid));
 }
 
-static void warn(void *ctx, const char *msg, const struct err *why)
+static void follow_warn(void *ctx, const char *msg, const struct err *why)
 {
 	struct following *f = ctx;
 
-	log_warn(msg, LS("replica", replica_type(f->replica)), LS("error", err_text(why)));
+	warn(&f->progress, msg, why);
 }
 
 static int run_following(const struct options *o, struct replica *r)
@@ -238,16 +259,16 @@ static int run_following(const struct options *o, struct replica *r)
 	struct following following = { .replica = r };
 	struct restore_follow_options engine = {
 		.restore = engine_options(o, &following.progress),
-		.interval_ms = o->follow_interval_ns / 1000000,
+		.interval_ms = o->follow_interval_ns / 1000000 + (o->follow_interval_ns % 1000000 > 0),
 		.applied = applied,
-		.warn = warn,
+		.warn = follow_warn,
 		.ctx = &following,
 	};
 	struct err e = ERR_INIT;
 	int rc;
 
 	if (check_combination(o, &e) < 0)
-		return output_error(&e);
+		return refuse(r, o, &e);
 	/* An existing output is always one to go on with: -force means nothing then. */
 	if (!target_exists(o->output) && (target_check(o->output, o->force, &e) < 0 || target_clear(o->output, &e) < 0))
 		return output_error(&e);
@@ -261,27 +282,32 @@ static int run_following(const struct options *o, struct replica *r)
 	return print_result(o, r, 0, started_us);
 }
 
-static int run_dry(const struct options *o, const char *source, struct replica *r, struct restore_plan *plan,
-                   bool have_plan)
+static int run_dry(const struct options *o, const char *source, struct replica *r)
 {
+	struct restore_plan plan = {0};
 	struct err e = ERR_INIT;
+	int status;
 
 	if (o->follow)
-		return output_errorf("cannot use -dry-run with -f");
-	if (o->target.txid != 0 && o->target.has_time)
-		return output_errorf("cannot specify both TXID & timestamp to restore");
-	if (!have_plan && restore_plan_make(r, &o->target, false, plan, &e) < 0)
-		return output_error(&e);
-	return restore_plan_print(plan, source, o->output, replica_type(r), o->json);
+		err_set(&e, ERR_INVALID, "cannot use -dry-run with -f");
+	else if (o->target.txid != 0 && o->target.has_time)
+		err_set(&e, ERR_INVALID, "cannot specify both TXID & timestamp to restore");
+	if (e.code != ERR_NONE)
+		return refuse(r, o, &e);
+	if (restore_plan_make(r, &o->target, true, &plan, &e) < 0)
+		status = output_error(&e);
+	else
+		status = restore_plan_print(&plan, source, o->output, replica_type(r), o->json);
+	restore_plan_free(&plan);
+	return status;
 }
 
 static int run(struct options *o, const char *word)
 {
 	struct replica *replica = NULL;
-	struct restore_plan plan = {0};
 	struct err e = ERR_INIT;
-	bool have_plan = false, is_replica;
-	int status = 1;
+	bool is_replica;
+	int status;
 
 	if (parse_values(o, &e) < 0)
 		return output_error(&e);
@@ -294,15 +320,14 @@ static int run(struct options *o, const char *word)
 		log_info("database already exists, skipping");
 		return 0;
 	}
-	if (applet_replica(word, o->config, &replica, &e) < 0 || check_time(replica, o, &plan, &have_plan, &e) < 0)
-		output_error(&e);
-	else if (o->dry_run)
-		status = run_dry(o, word, replica, &plan, have_plan);
+	if (applet_replica(word, o->config, &replica, &e) < 0)
+		return output_error(&e);
+	if (o->dry_run)
+		status = run_dry(o, word, replica);
 	else if (o->follow)
 		status = run_following(o, replica);
 	else
-		status = run_once(o, replica, &plan, have_plan);
-	restore_plan_free(&plan);
+		status = run_once(o, replica);
 	replica_free(replica);
 	return status;
 }
@@ -310,7 +335,8 @@ static int run(struct options *o, const char *word)
 int applet_restore(int argc, char **argv)
 {
 	struct options o = {
-		.config = "", .output = "", .timestamp = "", .check_word = "none", .parallelism = 8, .follow_interval_ns = 1000000000,
+		.config = "", .output = "", .timestamp = "", .check_word = "none", .parallelism = 8,
+		.follow_interval_ns = 1000000000,
 	};
 	const struct flag flags[] = {
 		{ "config", FLAG_TEXT, &o.config, NULL },
