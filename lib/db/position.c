@@ -216,7 +216,7 @@ static int fetch_to(struct db *d, const struct replica_item *item, const char *s
 		goto out;
 	}
 	if (os_file_open(&f, staging, O_RDWR | O_CREAT | O_TRUNC, 0600, e) ||
-	    replica_open_resumable(d->o.replica, item, &reader, e))
+	    replica_open_resumable(d->o.replica, item, d->o.cancel, &reader, e))
 		goto out;
 	for (; got; at += (int64_t)got) {
 		if (reader->read(reader, work, CHUNK, &got, e) || (got && os_file_write(&f, work, got, at, e)))
