@@ -69,7 +69,8 @@ int os_file_lock_database(struct os_file *f, enum os_database_lock level, struct
 int os_stat(const char *path, struct os_stat *st, struct err *e);  /* follows links */
 int os_rename(const char *from, const char *to, struct err *e);
 int os_unlink(const char *path, struct err *e);                    /* a missing file is no error */
-int os_link(const char *from, const char *to, struct err *e);      /* hard link; ERR_EXISTS; err.sys tells EXDEV, EPERM, EMLINK */
+/* A hard link. ERR_EXISTS; err.sys tells EXDEV, EPERM, EMLINK. */
+int os_link(const char *from, const char *to, struct err *e);
 int os_set_times(const char *path, int64_t mtime_ms, struct err *e); /* atime = mtime */
 /* Sets mode, and owner where we may; a refused change of owner is not an error. */
 int os_set_owner(const char *path, uint32_t mode, uint32_t uid, uint32_t gid, struct err *e);
