@@ -72,6 +72,8 @@ void pages_free(struct pages *p);
 uint8_t *pages_slot(struct pages *p);
 /* Takes the page in the slot, unless a newer copy is there or the database ends before it. */
 int pages_take(struct pages *p, uint32_t pgno, struct err *e);
+/* Is there a copy of every page? */
+bool pages_complete(const struct pages *p);
 /* Writes what is gathered, demands that no page is missing if it is to be `complete`, and gives the file its size. */
 int pages_finish(struct pages *p, bool complete, struct err *e);
 /* Does to the header in the file what would have been done to page 1, if that was not among the pages. */

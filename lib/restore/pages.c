@@ -113,6 +113,11 @@ static uint32_t first_missing(const struct pages *p)
 	return 0;
 }
 
+bool pages_complete(const struct pages *p)
+{
+	return first_missing(p) == 0;
+}
+
 int pages_finish(struct pages *p, bool complete, struct err *e)
 {
 	uint32_t missing;
