@@ -89,6 +89,7 @@ static void start_sync(struct managed *m)
 {
 	loop_timer_clear(m->s->o.loop, &m->timer);
 	m->last_sync_us = os_mono_us();
+	m->look_step_us = 0;
 	if (m->state == MANAGED_WAITING && m->quiet_looks)
 		m->quiet_looks++;
 	else
@@ -98,17 +99,21 @@ static void start_sync(struct managed *m)
 	jobs_sync(m, 0);
 }
 
-/* How long may a growing WAL be left alone before EARLY_SYNC_BYTES of it are unread? */
+/*
+ * How long may a growing WAL be left alone before EARLY_SYNC_BYTES of it are unread? Half of what its rate says, because
+ * the rate may rise; and no longer than twice the last wait, because it may rise steeply.
+ */
 static int64_t time_to_grow(struct managed *m, int64_t now, int64_t unread)
 {
-	int64_t elapsed = now - m->last_look_us, grown = unread - m->last_unread, wait;
+	int64_t elapsed = now - m->last_look_us, grown = unread - m->last_unread, wait = INT64_MAX;
 
+	if (grown > 0 && elapsed > 0)
+		wait = (EARLY_SYNC_BYTES - unread) / (grown / elapsed + 1) / 2;
+	m->look_step_us = m->look_step_us ? m->look_step_us * 2 : LOOK_FIRST_US;
 	m->last_look_us = now;
 	m->last_unread = unread;
-	if (grown <= 0 || elapsed <= 0)
-		return INT64_MAX;
-	/* Half of what the last rate says, because it may rise. */
-	wait = (int64_t)((double)(EARLY_SYNC_BYTES - unread) / (double)grown * (double)elapsed / 2);
+	if (wait > m->look_step_us)
+		wait = m->look_step_us;
 	return wait < LOOK_MIN_US ? LOOK_MIN_US : wait;
 }
 
