@@ -104,18 +104,18 @@ int text_parse_duration(const char *s, int64_t *ns, struct err *e)
 /* value / 10^digits without trailing zeros, as "12" or "12.05"; returns the end. */
 static char *put_decimal(char *out, uint64_t value, int digits)
 {
-	uint64_t scale = 1;
+	char rest[10];
+	int n = 0;
 
-	for (int i = 0; i < digits; i++)
-		scale *= 10;
-	out += sprintf(out, "%" PRIu64, value / scale);
-	value %= scale;
-	if (value) {
-		out += sprintf(out, ".%0*" PRIu64, digits, value);
-		while (out[-1] == '0')
-			out--;
-		*out = 0;
-	}
+	for (; digits > 0; digits--, value /= 10)
+		if (n > 0 || value % 10)
+			rest[n++] = (char)('0' + value % 10);
+	out += sprintf(out, "%" PRIu64, value);
+	if (n > 0)
+		*out++ = '.';
+	while (n > 0)
+		*out++ = rest[--n];
+	*out = 0;
 	return out;
 }
 

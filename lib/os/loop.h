@@ -57,8 +57,8 @@ int loop_fd_add(struct loop *l, struct loop_fd *w, uint32_t events, struct err *
 int loop_fd_change(struct loop *l, struct loop_fd *w, uint32_t events, struct err *e);
 void loop_fd_remove(struct loop *l, struct loop_fd *w);
 
-/* Signals, delivered on the loop's thread; they are blocked in this thread and all that it starts from this call on.
- * Further calls add signals; the last function counts. */
+/* Signals, delivered on the loop's thread; they are blocked in this thread and all that it starts from now on. Further
+ * calls add signals; the last function counts. */
 int loop_on_signal(struct loop *l, const int *signals, int count,
                    void (*fn)(void *ctx, const struct signalfd_siginfo *info), void *ctx, struct err *e);
 

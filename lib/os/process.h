@@ -10,8 +10,11 @@
 
 #include "lib/base/err.h"
 
-/* Starts argv[0] (looked up in PATH) with our environment, stdout and stderr, /dev/null as stdin, an empty signal mask.
- * Errors read as Go's: `fork/exec /x: no such file or directory`, `exec: "x": executable file not found in $PATH`. */
+/*
+ * Starts argv[0] (looked up in PATH) with our environment, stdout and stderr, /dev/null as stdin, no signal blocked,
+ * the default action for SIGPIPE, and the limit of descriptors that we were started with.
+ * Errors read as Go's: `fork/exec /x: no such file or directory`, `exec: "x": executable file not found in $PATH`.
+ */
 int os_spawn(char *const argv[], pid_t *pid, struct err *e);
 /* Reaps one ended child of ours, whoever it is (PID 1 reaps strangers too): 1 and its wait status, 0 when none ended. */
 int os_reap(pid_t *pid, int *status);

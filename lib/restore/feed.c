@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/ltx/buffered.h"
 #include "lib/restore/internal.h"
 
 struct feed {
@@ -14,7 +15,7 @@ struct feed {
 	struct replica_reader *reader;  /* of the current object, unless threads fetch */
 	struct prefetch *prefetch;
 	int64_t bytes;
-	size_t start, end;              /* of what is in the buffer */
+	struct ltx_buffered buffered;
 	uint8_t buffer[FEED_BUFFER_SIZE];
 };
 
@@ -63,23 +64,9 @@ static const struct replica_item *item_at(const struct feed *f, int place)
 	return &f->items[f->options.backwards ? f->count - 1 - place : place];
 }
 
-int feed_next(struct feed *f, const struct replica_item **item, struct err *e)
+static int fetch(void *ctx, void *bytes, size_t n, size_t *got, struct err *e)
 {
-	if (f->reader)
-		f->reader->close(f->reader);
-	f->reader = NULL;
-	f->start = f->end = 0;
-	f->place++;
-	*item = item_at(f, f->place);
-	if (f->prefetch) {
-		prefetch_open(f->prefetch, f->place);
-		return 0;
-	}
-	return replica_open_resumable(f->replica, *item, f->options.cancel, &f->reader, e);
-}
-
-static int fetch(struct feed *f, void *bytes, size_t n, size_t *got, struct err *e)
-{
+	struct feed *f = ctx;
 	char name[REPLICA_NAME_SIZE];
 	struct err why = ERR_INIT;
 	int rc;
@@ -90,8 +77,10 @@ static int fetch(struct feed *f, void *bytes, size_t n, size_t *got, struct err 
 		rc = prefetch_read(f->prefetch, bytes, n, got, &why);
 	else
 		rc = f->reader->read(f->reader, bytes, n, got, &why);
-	if (rc == 0)
+	if (rc == 0) {
+		f->bytes += (int64_t)*got;
 		return 0;
+	}
 	/* Content is what the decoder judges; that an object could not be had is another matter. */
 	if (why.code == ERR_CORRUPT)
 		why.code = ERR_SYSTEM;
@@ -102,29 +91,24 @@ static int fetch(struct feed *f, void *bytes, size_t n, size_t *got, struct err 
 	return -1;
 }
 
-int feed_read(void *feed, void *bytes, size_t n, size_t *got, struct err *e)
+int feed_next(struct feed *f, const struct replica_item **item, struct err *e)
 {
-	struct feed *f = feed;
-
-	*got = 0;
-	if (f->start == f->end) {
-		if (n >= sizeof(f->buffer)) {
-			if (fetch(f, bytes, n, got, e) != 0)
-				return -1;
-			f->bytes += (int64_t)*got;
-			return 0;
-		}
-		f->start = f->end = 0;
-		if (fetch(f, f->buffer, sizeof(f->buffer), &f->end, e) != 0) {
-			f->end = 0;
-			return -1;
-		}
+	if (f->reader)
+		f->reader->close(f->reader);
+	f->reader = NULL;
+	ltx_buffered_init(&f->buffered, (struct ltx_source){ .read = fetch, .ctx = f }, f->buffer, sizeof(f->buffer));
+	f->place++;
+	*item = item_at(f, f->place);
+	if (f->prefetch) {
+		prefetch_open(f->prefetch, f->place);
+		return 0;
 	}
-	*got = n < f->end - f->start ? n : f->end - f->start;
-	memcpy(bytes, f->buffer + f->start, *got);
-	f->start += *got;
-	f->bytes += (int64_t)*got;
-	return 0;
+	return replica_open_resumable(f->replica, *item, f->options.cancel, &f->reader, e);
+}
+
+struct ltx_source feed_source(struct feed *f)
+{
+	return ltx_buffered_source(&f->buffered);
 }
 
 int64_t feed_bytes(const struct feed *f)

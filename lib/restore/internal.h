@@ -36,9 +36,9 @@ struct feed *feed_create(struct replica *r, const struct replica_item *items, in
 void feed_free(struct feed *f);
 /* Goes on to the next object, wherever the last one's reading stopped. */
 int feed_next(struct feed *f, const struct replica_item **item, struct err *e);
-/* The current object's bytes. Errors name the object. */
-int feed_read(void *feed, void *bytes, size_t n, size_t *got, struct err *e);
-/* Bytes given out so far, of all objects. */
+/* The current object's bytes, buffered. Errors name the object. */
+struct ltx_source feed_source(struct feed *f);
+/* Bytes fetched so far, of all objects. */
 int64_t feed_bytes(const struct feed *f);
 
 /* prefetch.c: the threads behind a feed. ERR_LIMIT when there is not even one to be had. */
@@ -58,6 +58,8 @@ struct pages {
 	struct os_file *file;
 	uint32_t page_size, commit, lock_pgno;
 	bool rollback_header;
+	bool new_counter;       /* page 1 gets `counter` */
+	uint32_t counter;
 	uint8_t *written;       /* one bit per page */
 	uint8_t *buffer;        /* a run of neighbouring pages, and room for one more */
 	uint32_t run_first, run_count, run_max;
@@ -70,15 +72,18 @@ void pages_free(struct pages *p);
 uint8_t *pages_slot(struct pages *p);
 /* Takes the page in the slot, unless a newer copy is there or the database ends before it. */
 int pages_take(struct pages *p, uint32_t pgno, struct err *e);
-/* Writes what is gathered, demands that no page is missing, and gives the file its size. */
-int pages_finish(struct pages *p, struct err *e);
+/* Writes what is gathered, demands that no page is missing if it is to be `complete`, and gives the file its size. */
+int pages_finish(struct pages *p, bool complete, struct err *e);
+/* Does to the header in the file what would have been done to page 1, if that was not among the pages. */
+int pages_patch_header(struct pages *p, struct err *e);
 
 /* ---- names.c: paths beside the output ---- */
 
 /* PATH + suffix, malloc'ed; NULL without memory. */
 char *path_with(const char *path, const char *suffix, struct err *e);
-/* ERR_EXISTS when there is a non-empty -wal, -shm or -journal: SQLite would mix it into a fresh database. */
-int check_no_sidecars(const char *path, struct err *e);
+/* ERR_EXISTS "WHAT, SQLite sidecar path already exists: X" when there is a non-empty -wal, -shm (if asked for) or
+ * -journal: SQLite would mix it into a database that does not know it. */
+int check_no_sidecars(const char *path, bool shm_too, const char *what, struct err *e);
 /* Removes them. */
 int remove_sidecars(const char *path, struct err *e);
 
@@ -109,19 +114,26 @@ int restore_wrap(const struct replica_item *item, struct err *e);
 
 /* ---- apply.c: newer files onto a database that readers use ---- */
 
+enum { APPLY_FILES_MAX = 256, APPLY_MEMORY = 1 << 20, APPLY_WAIT_MS = 5000 };
+
 struct apply {
-	struct os_file *file;
+	struct os_file *file;      /* the database */
 	uint32_t page_size;
-	const char *dir; /* of the output: where what does not fit into memory is staged */
-	const atomic_bool *cancel;
+	const char *dir;           /* its folder: where is staged what does not fit into APPLY_MEMORY */
 	int parallelism;
+	const atomic_bool *cancel;
+	/* results */
+	int applied;               /* items of the plan that are in the database now */
+	bool has_bad;              /* the failure is this object's */
+	struct replica_item bad;
 };
 
 /*
- * Fetches the items from `first` on, as many as make one batch, verifies them, locks the database as SQLite would,
- * writes, syncs, unlocks. *applied: how many items were. Repeating a batch that was cut short gives the same result.
+ * Fetches the items from plan->items[first] on, as many as make a batch, verifies them all, locks the database as SQLite
+ * would, writes each page once, syncs, unlocks. Readers that hold their locks for APPLY_WAIT_MS make it ERR_BUSY. A batch
+ * that a crash cut short leaves the database in no state at all; repeating it mends that.
  */
-int apply_batch(struct apply *a, struct replica *r, const struct restore_plan *plan, int first, int *applied, struct err *e);
+int apply_batch(struct apply *a, struct replica *r, const struct restore_plan *plan, int first, struct err *e);
 
 /* ---- txid_file.c: the sidecar OUTPUT-txid ---- */
 

@@ -34,7 +34,7 @@ int restore_with_list(struct replica *r, struct replica_list *files, const struc
 
 		if (restore_run_with(r, plan, o, commit, ctx, result, &why) == 0)
 			return 0;
-		if (way == 0 || why.code == ERR_CANCELLED)
+		if (way == 0 || !result->has_bad)
 			first = why;
 		if (!result->has_bad)
 			break;

@@ -5,7 +5,7 @@
 
 #include "lib/restore/internal.h"
 
-static const char *const sidecars[] = { "-wal", "-shm", "-journal" };
+static const char *const sidecars[] = { "-wal", "-shm", "-journal" }; /* messages name the first in this order */
 enum { SIDECARS = sizeof(sidecars) / sizeof(sidecars[0]) };
 
 char *path_with(const char *path, const char *suffix, struct err *e)
@@ -22,7 +22,7 @@ char *path_with(const char *path, const char *suffix, struct err *e)
 	return out;
 }
 
-int check_no_sidecars(const char *path, struct err *e)
+int check_no_sidecars(const char *path, bool shm_too, const char *what, struct err *e)
 {
 	for (int i = 0; i < SIDECARS; i++) {
 		struct os_stat st;
@@ -32,8 +32,8 @@ int check_no_sidecars(const char *path, struct err *e)
 		if (!name)
 			return -1;
 		int rc = os_stat(name, &st, &why);
-		if (rc == 0 && st.size > 0) {
-			err_set(e, ERR_EXISTS, "cannot restore, SQLite sidecar path already exists: %s", name);
+		if (rc == 0 && st.size > 0 && (shm_too || strcmp(sidecars[i], "-shm") != 0)) {
+			err_set(e, ERR_EXISTS, "%s, SQLite sidecar path already exists: %s", what, name);
 		} else if (rc != 0 && why.code != ERR_NOT_FOUND) {
 			if (e)
 				*e = why;

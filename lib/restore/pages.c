@@ -11,6 +11,12 @@
 
 enum { FLUSH_SIZE = 4 << 20 }; /* the disk is set to work after so many bytes in a row, not only by the last fsync */
 
+static void put32(uint8_t *at, uint32_t v)
+{
+	for (int i = 0; i < 4; i++)
+		at[i] = (uint8_t)(v >> (24 - 8 * i));
+}
+
 static bool is_written(const struct pages *p, uint32_t pgno)
 {
 	return p->written[(pgno - 1) / 8] >> ((pgno - 1) % 8) & 1;
@@ -81,6 +87,8 @@ int pages_take(struct pages *p, uint32_t pgno, struct err *e)
 		return 0;
 	if (pgno == 1 && p->rollback_header)
 		page[18] = page[19] = 1;
+	if (pgno == 1 && p->new_counter)
+		put32(page + 24, p->counter);
 	if (p->run_count > 0 && (pgno != p->run_first + p->run_count || p->run_count == p->run_max)) {
 		if (write_run(p, e) != 0)
 			return -1;
@@ -93,16 +101,40 @@ int pages_take(struct pages *p, uint32_t pgno, struct err *e)
 	return 0;
 }
 
-int pages_finish(struct pages *p, struct err *e)
+/* The first page that no file had; 0 = none. The lock page is in no file: the size of the database makes it, zeros. */
+static uint32_t first_missing(const struct pages *p)
 {
-	if (write_run(p, e) != 0)
-		return -1;
 	for (uint32_t i = 0; i < p->commit; i++) {
 		if (i % 8 == 0 && p->written[i / 8] == 0xff && p->commit - i > 8)
 			i += 7;
 		else if (!is_written(p, i + 1) && i + 1 != p->lock_pgno)
-			return err_set(e, ERR_CORRUPT, "page %u of %u is in none of the files", i + 1, p->commit);
+			return i + 1;
 	}
-	/* The lock page is in no file. Where it is the last one, or after holes, the size makes it: zeros. */
+	return 0;
+}
+
+int pages_finish(struct pages *p, bool complete, struct err *e)
+{
+	uint32_t missing;
+
+	if (write_run(p, e) != 0)
+		return -1;
+	if (complete && (missing = first_missing(p)) != 0)
+		return err_set(e, ERR_CORRUPT, "page %u of %u is in none of the files", missing, p->commit);
 	return os_file_truncate(p->file, (int64_t)p->commit * p->page_size, e);
+}
+
+/* Bytes 18, 19: how to write and read, 1 = rollback journal. Bytes 24 to 27: the change counter, by which readers know
+ * that what they keep in memory is out of date. */
+int pages_patch_header(struct pages *p, struct err *e)
+{
+	uint8_t bytes[10];
+
+	if (p->commit == 0 || is_written(p, 1))
+		return 0;
+	if (os_file_read_exact(p->file, bytes, sizeof(bytes), 18, e) != 0)
+		return -1;
+	bytes[0] = bytes[1] = 1;
+	put32(bytes + 6, p->counter);
+	return os_file_write(p->file, bytes, sizeof(bytes), 18, e);
 }

@@ -102,18 +102,26 @@ int restore_make(struct replica *r, const struct restore_target *target, bool ch
  */
 int restore_check_database(const char *path, enum restore_check check, const atomic_bool *cancel, struct err *e);
 
+/*
+ * Follow mode: OUTPUT is a copy that stays behind the replica by about one interval, for readers on other machines. It
+ * is kept in rollback-journal mode, and readers are locked out while a batch of transactions is written. Only a crash in
+ * the middle of that leaves a state that is none, until follow mode runs again and repeats the batch from OUTPUT-txid.
+ */
 struct restore_follow_options {
-	struct restore_options restore;
+	struct restore_options restore; /* rollback_header is implied */
 	int64_t interval_ms;   /* <= 0: 1000 */
+	/* Once, when OUTPUT is there; may be NULL. resumed: it was there before. */
+	void (*started)(void *ctx, uint64_t txid, bool resumed);
 	void (*applied)(void *ctx, uint64_t from_txid, uint64_t to_txid); /* after each batch; may be NULL */
-	void (*warn)(void *ctx, const char *msg, const struct err *why);  /* errors that are retried */
+	void (*warn)(void *ctx, const char *msg, const struct err *why);  /* errors that are retried; may be NULL */
 	void *ctx;
 };
 /*
  * Restores OUTPUT if it is not there, or resumes from its sidecar OUTPUT-txid, then applies what the replica gets until
  * restore.cancel is set (returns 0). Files are verified before the database is locked; a gap is bridged by any level,
- * snapshots included; where no contiguous way leads on, the database is restored anew beside it and renamed over.
- * A sleep between looks is cut short by `cancel` within 100 ms.
+ * snapshots included; where the replica begins anew with lower TXIDs, the database is restored anew beside it and renamed
+ * over. A sleep between looks is cut short by `cancel` within 100 ms. While nothing comes, a replica with latency is asked
+ * for level 0 at each look, and for all levels at growing intervals up to a minute.
  */
 int restore_follow(struct replica *r, const struct restore_follow_options *o, struct err *e);
 

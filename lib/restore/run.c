@@ -100,7 +100,7 @@ static int check_absent(const char *path, struct err *e)
 	if (os_stat(path, &st, &why) == 0)
 		return err_set(e, ERR_EXISTS, "cannot restore, output path already exists: %s", path);
 	if (why.code == ERR_NOT_FOUND)
-		return check_no_sidecars(path, e);
+		return check_no_sidecars(path, true, "cannot restore", e);
 	if (e)
 		*e = why;
 	return -1;
@@ -192,12 +192,11 @@ static int begin_pages(struct run *r, const struct ltx_header *h, struct err *e)
 
 static int apply_file(struct run *r, const struct replica_item *item, struct err *e)
 {
-	struct ltx_source source = { .read = feed_read, .ctx = r->feed };
 	struct ltx_decoder d;
 	uint32_t pgno;
 	int rc;
 
-	if (ltx_decoder_begin(&d, source, r->frame, e) != 0 || restore_check_header(&d.header, item, e) != 0)
+	if (ltx_decoder_begin(&d, feed_source(r->feed), r->frame, e) != 0 || restore_check_header(&d.header, item, e) != 0)
 		return -1;
 	if (!r->pages_ready && begin_pages(r, &d.header, e) != 0)
 		return -1;
@@ -242,7 +241,7 @@ static int apply_files(struct run *r, struct err *e)
 		report(r, false);
 	}
 	report(r, true);
-	if (pages_finish(&r->pages, e) == 0)
+	if (pages_finish(&r->pages, true, e) == 0)
 		return 0;
 	return e && e->code == ERR_CORRUPT ? err_wrap(e, "decode database") : -1;
 }
