@@ -233,15 +233,31 @@ static int run_once(const struct options *o, struct replica *r)
 }
 
 struct following {
+	const struct options *options;
 	struct replica *replica;
 	struct progress progress;
 };
+
+static void started(void *ctx, uint64_t txid, bool resumed)
+{
+	struct following *f = ctx;
+	const char *type = replica_type(f->replica);
+
+	progress_end(&f->progress);
+	f->progress.terminal = false; /* from here on there are log lines */
+	if (resumed)
+		log_info("resuming follow mode from crash recovery", LS("replica", type), LX("txid", txid),
+		         LS("output", f->options->output));
+	else if (f->options->check != RESTORE_CHECK_NONE)
+		log_info("post-restore integrity check passed", LS("replica", type));
+	log_info("entering follow mode", LS("replica", type), LS("output", f->options->output), LX("txid", txid),
+	         LD("interval", f->options->follow_interval_ns > 0 ? f->options->follow_interval_ns : 1000000000));
+}
 
 static void applied(void *ctx, uint64_t from_txid, uint64_t to_txid)
 {
 	struct following *f = ctx;
 
-	progress_end(&f->progress);
 	log_info("follow: applied updates", LS("replica", replica_type(f->replica)), LX("from_txid", from_txid),
 	         LX("to_txid", to_txid));
 }
@@ -256,10 +272,11 @@ static void follow_warn(void *ctx, const char *msg, const struct err *why)
 static int run_following(const struct options *o, struct replica *r)
 {
 	int64_t started_us = os_mono_us();
-	struct following following = { .replica = r };
+	struct following following = { .options = o, .replica = r };
 	struct restore_follow_options engine = {
 		.restore = engine_options(o, &following.progress),
 		.interval_ms = o->follow_interval_ns / 1000000 + (o->follow_interval_ns % 1000000 > 0),
+		.started = started,
 		.applied = applied,
 		.warn = follow_warn,
 		.ctx = &following,
