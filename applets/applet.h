@@ -36,6 +36,9 @@ const struct applet *applet_find(const char *name); /* NULL when there is none *
 /* Who we are in messages: "litestream" when called by that name or as litestream-NAME, else "rivulet". */
 extern const char *applet_program;
 
+/* What `version` prints. */
+const char *applet_version_text(void);
+
 /* The usage of the whole program, on standard output. Returns 0, or 1 when that could not be written. */
 int applet_usage(void);
 /* Is one of the words exactly -h, -help or --help? Only then is a usage that was printed a success. */

@@ -5,7 +5,7 @@
  */
 APPLET(help, "explain a command: help NAME")
 APPLET(ltx, "list the LTX files of a replica")
-APPLET(replicate, "stream databases to a replica, until stopped")
+APPLET(replicate, "follow a database and keep a replica of it")
 APPLET(restore, "bring a database back from a replica")
 APPLET(version, "print the version")
 APPLET(wal, NULL)

@@ -47,7 +47,7 @@ static const char help[] =
 	"\n"
 	"\t-verbose   also the compiler, the commit, the platform and SQLite's version\n";
 
-static const char *version(void)
+const char *applet_version_text(void)
 {
 	if (sizeof(RIVULET_VERSION) > 1)
 		return RIVULET_VERSION;
@@ -64,10 +64,10 @@ int applet_version(int argc, char **argv)
 	if (status >= 0)
 		return status;
 	if (!verbose) {
-		buf_fmt(&b, "%s\n", version());
+		buf_fmt(&b, "%s\n", applet_version_text());
 	} else {
 		/* Programs that read this look for the label; there is no Go in here. */
-		buf_fmt(&b, "Version:     %s\nGo Version:  none (C build, %s)\n", version(), COMPILER);
+		buf_fmt(&b, "Version:     %s\nGo Version:  none (C build, %s)\n", applet_version_text(), COMPILER);
 		if (sizeof(RIVULET_COMMIT) > 1)
 			buf_fmt(&b, "Git Commit:  %s\n", RIVULET_COMMIT);
 		buf_fmt(&b, "OS/Arch:     linux/" ARCH "\nSQLite:      %s\n", sqlite3_libversion());
