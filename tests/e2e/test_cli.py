@@ -85,7 +85,7 @@ def test_help_of_each_command(t):
                             ([name, "-help=1"], 1), ([name, "-help=1", "-h"], 0), (["help", name], 0)):
             r = t.run(*words, program=t.link("litestream"))
             lib.equal((r.code, r.out, r.err), (code, usage, ""), repr(words))
-    for name in ("ltx", "restore", "replicate"):
+    for name in ("ltx", "restore"):
         lib.contains(t.ok(name, "-h"), "/etc/litestream.yml")
     lib.check("-replica" not in t.ok("ltx", "-h"), "ltx -h speaks of -replica")
 
