@@ -165,3 +165,20 @@ long os_raise_descriptor_limit(void)
 	}
 	return limit.rlim_cur < (rlim_t)LONG_MAX ? (long)limit.rlim_cur : LONG_MAX;
 }
+
+const char *os_signal_name(int signal_number)
+{
+	static char name[40];
+	const char *text = strsignal(signal_number);
+
+	name[0] = '\0';
+	strncat(name, text != NULL ? text : "unknown signal", sizeof(name) - 1);
+	if (name[0] >= 'A' && name[0] <= 'Z')
+		name[0] = (char)(name[0] + 'a' - 'A');
+	return name;
+}
+
+void os_ignore_broken_pipes(void)
+{
+	signal(SIGPIPE, SIG_IGN);
+}
