@@ -2,9 +2,9 @@
 /*
  * The way of processors that multiply polynomials: PCLMULQDQ on x86-64, PMULL on 64-bit ARM.
  *
- * Four lanes of 16 bytes run side by side. A lane (lo, hi) is moved on by a stride of s bytes as lo * K1 + hi * K2, where
- * K1 and K2 are powers of x mod P that belong to s; what was read at the new place is added. The residual lanes are then
- * gathered into one, and that and the last few bytes take the plain way. Constants: ltx.md §10.
+ * Four lanes of 16 bytes run side by side. A lane (lo, hi) is moved on by a stride of s bytes as lo * K1 + hi * K2,
+ * where K1 and K2 are powers of x mod P that belong to s; what was read at the new place is added. The residual lanes
+ * are then gathered into one, and that and the last few bytes take the plain way. Constants: ltx.md §10.
  */
 #include "lib/base/crc64.h"
 
@@ -50,7 +50,9 @@ static bool processor_can(void)
 	return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_PCLMUL);
 }
 
-#elif defined(__aarch64__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+/* Before clang 16, arm_neon.h hides these from functions that ask for them by attribute. */
+#elif defined(__aarch64__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ && \
+	(!defined(__clang__) || __clang_major__ >= 16 || defined(__ARM_FEATURE_AES))
 #include <arm_neon.h>
 #include <sys/auxv.h>
 

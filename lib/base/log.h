@@ -5,9 +5,10 @@
  *   log_info("ltx file uploaded", LS("db", name), LI("level", 0), LX("minTXID", txid));
  *   time=2026-02-12T00:00:00.000Z level=INFO msg="ltx file uploaded" db=app.db level=0 minTXID=0000000000000001
  *
- * One line is one write(2), so lines of several threads never mix. A line longer than LOG_LINE_MAX is cut and ends in
- * "…". Logging never fails and never allocates. The configuration is process-wide and set before threads start; the
- * level may be changed at any time.
+ * One line is one write(2), so lines of several threads never mix. A line longer than LOG_LINE_MAX (with its line end)
+ * is cut and ends in "…"; a JSON line keeps its form instead: the value that does not fit ends in "…", fields behind it
+ * are left out, and the line closes with "truncated":true. Logging never fails, never allocates, and keeps errno. The
+ * configuration is process-wide and may be changed at any time.
  */
 #ifndef RIVULET_BASE_LOG_H
 #define RIVULET_BASE_LOG_H
@@ -18,9 +19,10 @@
 
 enum log_level { LOG_TRACE = -8, LOG_DEBUG = -4, LOG_INFO = 0, LOG_WARN = 4, LOG_ERROR = 8 };
 enum log_form { LOG_TEXT, LOG_JSON, LOG_PRETTY };
-enum { LOG_LINE_MAX = 4096 };
+enum { LOG_LINE_MAX = 4096 }; /* PIPE_BUF: so much goes through a pipe in one piece */
 
-/* One key with its value. `key` may be dotted ("txid.min"): JSON makes objects of neighbours with the same first part. */
+/* One key with its value. `key` may be dotted ("txid.min"): JSON makes one object of neighbours whose keys begin with
+ * the same parts. */
 struct log_field {
 	const char *key;
 	enum { LOG_F_END, LOG_F_STR, LOG_F_INT, LOG_F_UINT, LOG_F_TXID, LOG_F_DURATION, LOG_F_BOOL } type;

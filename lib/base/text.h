@@ -15,13 +15,14 @@
 
 #include "lib/base/err.h"
 
-/* Durations in nanoseconds, Go syntax: `[+-]?(N[.N]unit)+` with ns us µs μs ms s m h, or a bare 0. Out of range of
- * int64 is an error too. The error text is only the reason; callers name the option. */
+/* Durations in nanoseconds, Go syntax: `[+-]?(N[.N]unit)+` with ns us µs μs ms s m h, or a bare 0. ERR_INVALID, or
+ * ERR_LIMIT beyond int64; the text is "parse error" for both, as Go's flags say it, and callers name the option. */
 int text_parse_duration(const char *s, int64_t *ns, struct err *e);
 enum { TEXT_DURATION_SIZE = 40 };
 char *text_duration(char out[TEXT_DURATION_SIZE], int64_t ns); /* 1h30m0s, 1.5s, 500ms, 0s */
 
-/* Sizes as Litestream prints them (SI, half up): "10 B", "4.2 kB", "33 kB". */
+/* Sizes as Litestream prints them: SI, half up to tenths, and from 10 on those half to even to whole ones: "9 B",
+ * "4.2 kB", "33 kB", 10500 is "10 kB", 11500 is "12 kB". */
 enum { TEXT_SIZE_SIZE = 24 };
 char *text_size(char out[TEXT_SIZE_SIZE], uint64_t bytes);
 
@@ -29,8 +30,10 @@ char *text_size(char out[TEXT_SIZE_SIZE], uint64_t bytes);
 enum { TEXT_TIME_SIZE = 40 };
 char *text_time_ms(char out[TEXT_TIME_SIZE], int64_t ms);    /* 2026-02-12T00:00:00.000Z */
 char *text_time_s(char out[TEXT_TIME_SIZE], int64_t ms);     /* 2026-02-12T00:00:00Z */
+char *text_time_trim(char out[TEXT_TIME_SIZE], int64_t ms);  /* Go's RFC3339Nano: 00:00:00.5Z, but 00:00:00Z */
 char *text_time_local(char out[TEXT_TIME_SIZE], int64_t ms); /* 2026-02-12T01:00:00.000+01:00, for log lines */
-/* RFC 3339 with any fraction (kept to nanoseconds, floor) and any offset. */
+/* RFC 3339 with any fraction (kept to nanoseconds, floor) and any offset. Years beyond the int64 (1677, 2262) become
+ * INT64_MIN and INT64_MAX: before and after everything. */
 int text_parse_time(const char *s, int64_t *ns_since_1970, struct err *e);
 
 /* TXIDs: exactly 16 hex digits. Parsing takes upper case too. */
@@ -44,7 +47,8 @@ int text_parse_int(const char *s, int64_t *value, struct err *e);
 /* Go's strconv.ParseBool: 1 t T TRUE true True 0 f F FALSE false False. */
 bool text_parse_bool(const char *s, bool *value);
 
-/* Go's strconv.Quote, without the limit of the buffer being an error: the text is cut at cap - 1. */
+/* Go's strconv.Quote, without the limit of the buffer being an error: the text is cut before the first character that
+ * does not fit into cap - 1. */
 char *text_quote(char *out, size_t cap, const char *s);
 
 /* Lexical cleaning as Go's filepath.Clean ("" becomes "."). malloc'ed; NULL only without memory. */
@@ -54,7 +58,7 @@ char *text_path_clean(const char *path);
 int text_path_expand(const char *path, const char *cwd, const char *home, char **out, struct err *e);
 const char *text_path_base(const char *path); /* the part behind the last slash, inside path */
 char *text_path_dir(const char *path);        /* the part before it, "." or "/" if there is none; malloc'ed */
-/* "A/B" with exactly one slash; malloc'ed, NULL only without memory. */
+/* "A/B" with exactly one slash in between, or the other one if A or B is ""; malloc'ed, NULL only without memory. */
 char *text_path_join(const char *a, const char *b);
 
 #endif

@@ -27,7 +27,7 @@
 
 #include "lib/base/err.h"
 
-#define LTX_CHECKSUM_FLAG 0x8000000000000000ull
+#define LTX_CHECKSUM_FLAG UINT64_C(0x8000000000000000)
 
 enum {
 	LTX_HEADER_SIZE = 100,
@@ -128,9 +128,9 @@ struct ltx_encoder {
 int ltx_encoder_begin(struct ltx_encoder *en, const struct ltx_header *h, struct ltx_sink sink,
                       struct ltx_index_store index, uint8_t frame[LTX_FRAME_MAX], struct err *e);
 int ltx_encoder_page(struct ltx_encoder *en, uint32_t pgno, const uint8_t *page, struct err *e);
-/* As above, with the block already compressed (a merge that keeps an input's bytes): block must be the LZ4 block of page. */
-int ltx_encoder_block(struct ltx_encoder *en, uint32_t pgno, const uint8_t *page, const uint8_t *block, uint32_t block_size,
-                      struct err *e);
+/* As above, with the LZ4 block of the page already made (a merge keeps an input's bytes). */
+int ltx_encoder_block(struct ltx_encoder *en, uint32_t pgno, const uint8_t *page, const uint8_t *block,
+                      uint32_t block_size, struct err *e);
 /* post_apply must be 0 with LTX_FLAG_NO_CHECKSUM. en->offset is then the size of the file. trailer may be NULL. */
 int ltx_encoder_end(struct ltx_encoder *en, uint64_t post_apply, struct ltx_trailer *trailer, struct err *e);
 
@@ -154,7 +154,7 @@ struct ltx_decoder {
 	uint32_t page_count;
 	bool pages_done;
 	uint8_t *frame;             /* caller's, LTX_FRAME_MAX bytes */
-	/* The stored form of the page that next() gave last, for ltx_encoder_block. block_size == 0: none to be reused. */
+	/* The LZ4 block of the page that next() gave last, for ltx_encoder_block. block_size == 0: it had none. */
 	const uint8_t *block;
 	uint32_t block_size;
 };
@@ -179,11 +179,12 @@ struct ltx_index_entry {
 
 /*
  * Walks the page index of a file without reading its pages: header, index geometry and every entry are checked on the
- * way. visit may return non-zero to end the walk with that value. Costs one read of the header, one of the tail and as
+ * way. visit may return non-zero to end the walk with that value; NULL only checks. Costs one read of the header, one of the tail and as
  * many of the index as it has 4 KiB pieces.
  */
 int ltx_index_walk(struct ltx_random file, struct ltx_header *header,
-                   int (*visit)(void *ctx, const struct ltx_index_entry *entry, struct err *e), void *ctx, struct err *e);
+                   int (*visit)(void *ctx, const struct ltx_index_entry *entry, struct err *e), void *ctx,
+                   struct err *e);
 /* One page: 1 and its bytes, 0 when the file does not hold it, -1. Not covered by the file checksum. */
 int ltx_page_read(struct ltx_random file, uint32_t pgno, uint8_t *page, uint8_t frame[LTX_FRAME_MAX], struct err *e);
 

@@ -27,13 +27,15 @@ struct pool_job {
 	struct pool_job *next;              /* the pool's */
 };
 
-/* wake is called on worker threads, whenever the list of finished jobs stops being empty. */
+/* wake is called on worker threads (or in pool_step), whenever the list of finished jobs stops being empty; it must not
+ * call the pool. threads is cut to POOL_THREADS_MAX. */
 struct pool *pool_create(int threads, void (*wake)(void *ctx), void *ctx, struct err *e);
 /* All submitted jobs must have been collected. */
 void pool_free(struct pool *p);
 
+/* Never fails: when the system gives not even one thread, the job runs right here. */
 void pool_submit(struct pool *p, struct pool_job *job);
-/* Runs done() of every finished job; returns how many. */
+/* Runs done() of every job that was finished when it was called; returns how many. */
 int pool_collect(struct pool *p);
 /* Jobs submitted and not yet collected. */
 int pool_pending(const struct pool *p);
