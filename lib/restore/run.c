@@ -121,14 +121,12 @@ static int open_output(struct run *r, struct err *e)
 		if (os_file_open(&r->file, r->tmp_path, O_RDWR | O_CREAT | O_NOFOLLOW, mode, e) != 0)
 			return -1;
 		if (os_file_lock(&r->file, &why) != 0 && why.code == ERR_BUSY) {
-			os_file_close(&r->file);
-			return err_set(e, ERR_BUSY, "another restore to %s is running", r->options->output);
+			os_file_close(&r->file); /* not ours to remove */
+			break;
 		}
 		/* Between open and lock another one may have finished: then our file has lost its name, or got another. */
-		if (os_file_stat(&r->file, &ours, e) != 0) {
-			os_file_close(&r->file);
+		if (os_file_stat(&r->file, &ours, e) != 0)
 			return -1;
-		}
 		if (os_stat(r->tmp_path, &named, NULL) == 0 && ours.ino == named.ino && ours.dev == named.dev)
 			return os_file_truncate(&r->file, 0, e);
 		os_file_close(&r->file);
