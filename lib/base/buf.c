@@ -10,7 +10,9 @@ enum { BUF_FIRST = 64 };
 
 static size_t buf_most(const struct buf *b)
 {
-	return b->limit ? b->limit : (size_t)BUF_LIMIT_DEFAULT;
+	size_t most = b->limit ? b->limit : (size_t)BUF_LIMIT_DEFAULT;
+
+	return most < SIZE_MAX ? most : SIZE_MAX - 1; /* the NUL behind it must be countable too */
 }
 
 /* Makes cap at least len + n + 1: one byte more than asked for, so that the closing NUL always has its place. */
@@ -23,7 +25,7 @@ static bool buf_grow(struct buf *b, size_t n)
 	assert(b->cap == 0 || b->len < b->cap);
 	if (b->cap - b->len > n && n <= most && b->len <= most - n)
 		return true;
-	if (b->len > most || n > most - b->len || most == SIZE_MAX) {
+	if (b->len > most || n > most - b->len) {
 		b->failed = true;
 		return false;
 	}

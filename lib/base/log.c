@@ -23,13 +23,17 @@ static const struct level_name {
 	int level;
 	char name[6], three[4], word[8];
 } levels[] = {
-	{ LOG_TRACE, "TRACE", "TRC", "trace" }, { LOG_DEBUG, "DEBUG", "DBG", "debug" }, { LOG_INFO, "INFO", "INF", "info" },
-	{ LOG_WARN, "WARN", "WRN", "warn" },    { LOG_ERROR, "ERROR", "ERR", "error" }, { LOG_WARN, "WARN", "WRN", "warning" },
+	{ LOG_TRACE, "TRACE", "TRC", "trace" },
+	{ LOG_DEBUG, "DEBUG", "DBG", "debug" },
+	{ LOG_INFO, "INFO", "INF", "info" },
+	{ LOG_WARN, "WARN", "WRN", "warn" },
+	{ LOG_ERROR, "ERROR", "ERR", "error" },
+	{ LOG_WARN, "WARN", "WRN", "warning" },
 };
 
 enum {
 	LEVELS = sizeof(levels) / sizeof(levels[0]),
-	/* Kept free for what closes a cut line: `…"`, braces of open groups, `,"truncated":true}` and the line end. */
+	/* Kept free for what closes a cut line: `…"`, braces of open groups, `,"truncated":true}`, the line end. */
 	LINE_TAIL = 40,
 	GROUPS_MAX = 8,
 };
@@ -75,11 +79,11 @@ static void close_with(struct line *l, const char *s)
 	l->len += n;
 }
 
-static void put_quoted(struct line *l, const char *s, size_t (*escape)(const char **, char *))
+/* What follows the opening quote: the text and the closing one. */
+static void put_escaped(struct line *l, const char *s, size_t (*escape)(const char **, char *))
 {
 	char piece[ESCAPE_SIZE];
 
-	put(l, "\"", 1);
 	while (*s && !l->cut) {
 		size_t n = escape(&s, piece);
 
@@ -87,6 +91,12 @@ static void put_quoted(struct line *l, const char *s, size_t (*escape)(const cha
 	}
 	if (!l->cut)
 		put(l, "\"", 1);
+}
+
+static void put_quoted(struct line *l, const char *s, size_t (*escape)(const char **, char *))
+{
+	put(l, "\"", 1);
+	put_escaped(l, s, escape);
 }
 
 /* Go's slog quotes what holds a blank, `=`, `"` or anything that does not show. DEL is shown as it is. */
@@ -206,15 +216,17 @@ static void put_fields_json(struct line *l, const struct log_field *f)
 		bool as_string = f->type == LOG_F_STR || f->type == LOG_F_TXID;
 
 		put_key_json(l, before, f->key, &open);
-		bool key_fits = !l->cut;
+		if (as_string)
+			put(l, "\"", 1);
+		bool begun = !l->cut;
 
 		if (as_string)
-			put_quoted(l, value_text(f, true, room), escape_json);
+			put_escaped(l, value_text(f, true, room), escape_json);
 		else
 			put_str(l, value_text(f, true, room));
 		if (!l->cut)
 			continue;
-		if (key_fits && as_string) {
+		if (begun && as_string) {
 			close_with(l, "…\"");
 		} else {
 			l->len = len;

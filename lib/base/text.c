@@ -151,20 +151,22 @@ char *text_quote(char *out, size_t cap, const char *s)
 {
 	char piece[ESCAPE_SIZE];
 	size_t len = 0;
+	bool whole = true;
 
 	if (cap == 0)
 		return out;
 	if (cap > 1)
 		out[len++] = '"';
-	while (*s) {
+	while (*s && whole) {
 		size_t n = escape_go(&s, piece);
 
-		if (len + n > cap - 1)
-			break;
-		memcpy(out + len, piece, n);
-		len += n;
+		whole = n < cap - len;
+		if (whole) {
+			memcpy(out + len, piece, n);
+			len += n;
+		}
 	}
-	if (!*s && len < cap - 1)
+	if (whole && cap - len > 1)
 		out[len++] = '"';
 	out[len] = 0;
 	return out;
