@@ -151,7 +151,7 @@ int ltx_index_walk(struct ltx_random file, struct ltx_header *header,
 		if (entry.offset + entry.size > pages_end)
 			return CORRUPT(e, "page index lets page %u end behind the end marker at byte %" PRId64,
 			               entry.pgno, pages_end);
-		if ((rc = visit(ctx, &entry, e)) != 0)
+		if (visit && (rc = visit(ctx, &entry, e)) != 0)
 			return rc;
 	}
 	if (rc < 0)

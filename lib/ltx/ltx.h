@@ -179,7 +179,7 @@ struct ltx_index_entry {
 
 /*
  * Walks the page index of a file without reading its pages: header, index geometry and every entry are checked on the
- * way. visit may return non-zero to end the walk with that value. Costs one read of the header, one of the tail and as
+ * way. visit may return non-zero to end the walk with that value; NULL only checks. Costs one read of the header, one of the tail and as
  * many of the index as it has 4 KiB pieces.
  */
 int ltx_index_walk(struct ltx_random file, struct ltx_header *header,

@@ -2,10 +2,10 @@
 /*
  * fault.h - the seam through which tests make kernel calls fail.
  *
- * Every function of lib/os passes one fault point before it asks the kernel; in the test build SQLite's file calls do
- * too (os_fault_vfs). In the shipped build the points are constants and vanish. Points are counted over the whole
- * process, from all threads; plans are set while no other thread runs. A call that the kernel is asked more than once for
- * (a long write, a retry after EINTR) is one point.
+ * Every function of lib/os that may fail passes a fault point before it asks the kernel; in the test build SQLite's
+ * file calls do too (os_fault_vfs). In the shipped build the points are constants and vanish. Points are counted over
+ * the whole process, from all threads; plans are set while no other thread runs. What takes the kernel several calls (a
+ * long write, a retry after EINTR) is one point; making or removing a tree of folders is one for each name.
  */
 #ifndef RIVULET_OS_FAULT_H
 #define RIVULET_OS_FAULT_H
@@ -54,14 +54,14 @@ bool os_fault_hit(void);                             /* has the plan made a call
 /* 0, or the errno to fail with. `partial` (may be NULL) becomes true when half of a write shall be done first. */
 int os_fault_point(enum os_call call, bool *partial);
 
-/* Registers the SQLite VFS "fault" over the default one and makes it the default; every file call of SQLite is then a
- * fault point, except closing and giving locks back, and its time is that of os_fault_clock(). Idempotent; returns
+/* Registers the SQLite VFS "fault" over the default one and makes it the default; every file call of SQLite is then
+ * a fault point, except closing and giving locks back, and its time is that of os_fault_clock(). Idempotent; returns
  * SQLite's code. The files it opens are its own: SQLITE_FCNTL_FILE_POINTER gives one whose calls are points too. */
 int os_fault_vfs(void);
 int os_fault_point_sqlite(enum os_call call, bool *partial);
 
-/* The clocks of clock.h stand still and move only by these and by os_sleep_ms(), which then does not sleep. mono_us == 0
- * gives both back to the kernel. */
+/* The clocks of clock.h stand still and move only by these and by os_sleep_ms(), which then does not sleep.
+ * mono_us == 0 gives both back to the kernel. */
 void os_fault_clock(int64_t wall_ms, int64_t mono_us);
 void os_fault_clock_advance(int64_t us);
 /* false when the kernel's clocks count; the pointers may be NULL. */

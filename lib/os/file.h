@@ -57,10 +57,20 @@ void os_file_start_writeback(struct os_file *f, int64_t offset, int64_t n);
  * Never on a database file or its -shm: see replication notes in lib/db/db.h. */
 int os_file_lock(struct os_file *f, struct err *e);
 
+/*
+ * SQLite's locks on a database in rollback mode, for a writer that is not SQLite (follow mode): OS_DB_PENDING keeps new
+ * readers and other writers out, OS_DB_EXCLUSIVE needs all readers gone as well. ERR_BUSY when somebody is in the way;
+ * what was held before is held still. They belong to the open file, not to the process: connections that this process
+ * has to the same database neither share nor drop them.
+ */
+enum os_database_lock { OS_DB_UNLOCKED, OS_DB_PENDING, OS_DB_EXCLUSIVE };
+int os_file_lock_database(struct os_file *f, enum os_database_lock level, struct err *e);
+
 int os_stat(const char *path, struct os_stat *st, struct err *e);  /* follows links */
 int os_rename(const char *from, const char *to, struct err *e);
 int os_unlink(const char *path, struct err *e);                    /* a missing file is no error */
-int os_link(const char *from, const char *to, struct err *e);      /* hard link; ERR_EXISTS; err.sys tells EXDEV, EPERM, EMLINK */
+/* A hard link. ERR_EXISTS; err.sys tells EXDEV, EPERM, EMLINK. */
+int os_link(const char *from, const char *to, struct err *e);
 int os_set_times(const char *path, int64_t mtime_ms, struct err *e); /* atime = mtime */
 /* Sets mode, and owner where we may; a refused change of owner is not an error. */
 int os_set_owner(const char *path, uint32_t mode, uint32_t uid, uint32_t gid, struct err *e);

@@ -57,8 +57,8 @@ int loop_fd_add(struct loop *l, struct loop_fd *w, uint32_t events, struct err *
 int loop_fd_change(struct loop *l, struct loop_fd *w, uint32_t events, struct err *e);
 void loop_fd_remove(struct loop *l, struct loop_fd *w);
 
-/* Signals, delivered on the loop's thread; they are blocked in this thread and all that it starts from this call on.
- * Further calls add signals; the last function counts. */
+/* Signals, delivered on the loop's thread; they are blocked in this thread and all that it starts from now on. Further
+ * calls add signals; the last function counts. */
 int loop_on_signal(struct loop *l, const int *signals, int count,
                    void (*fn)(void *ctx, const struct signalfd_siginfo *info), void *ctx, struct err *e);
 
@@ -77,8 +77,8 @@ struct loop_watch {
  * per inode, not per struct: its mask is the union of all masks added since the first, each struct is called for its
  * own events only, and "one shot" is done here, per struct.
  *
- * When the kernel ends the watch (file deleted, file system gone), every struct gets IN_IGNORED, whatever its mask, with
- * wd == 0. A lost queue (IN_Q_OVERFLOW) is given to every watch as that mask.
+ * When the kernel ends the watch (file deleted, file system gone), every struct gets IN_IGNORED, whatever its mask,
+ * with wd == 0. A lost queue (IN_Q_OVERFLOW) is given to every watch as that mask.
  *
  * ERR_LIMIT with a sentence that names fs.inotify.max_user_watches (or max_user_instances, for the first watch) when a
  * bound of the kernel is reached; ERR_NOT_FOUND for a missing path.

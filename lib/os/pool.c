@@ -64,7 +64,7 @@ static struct pool_job *list_remove(struct list *list, uint64_t index)
 	return job;
 }
 
-/* wake() is called with the lock held: so once a job was collected, no worker is still about to wake the loop for it. */
+/* wake() is called with the lock held: once a job was collected, no worker is still about to wake the loop for it. */
 static void finish(struct pool *p, struct pool_job *job)
 {
 	bool first = p->finished.first == NULL;

@@ -59,7 +59,7 @@ __attribute__((noreturn)) static void run_child(const char *path, char *const ar
 	if (null_fd == STDIN_FILENO ? fcntl(null_fd, F_SETFD, 0) < 0 : dup2(null_fd, STDIN_FILENO) < 0)
 		goto fail;
 	if (limit_raised)
-		(void)setrlimit(RLIMIT_NOFILE, &found_limit);
+		(void)prlimit(0, RLIMIT_NOFILE, &found_limit, NULL); /* setrlimit() of musl may stop threads */
 	/* We ignore SIGPIPE, and that outlives an exec. */
 	sigemptyset(&action.sa_mask);
 	sigaction(SIGPIPE, &action, NULL);
@@ -154,14 +154,31 @@ long os_raise_descriptor_limit(void)
 {
 	struct rlimit limit, raised;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+	if (prlimit(0, RLIMIT_NOFILE, NULL, &limit) < 0)
 		return -1;
 	raised = limit;
 	raised.rlim_cur = raised.rlim_max;
-	if (limit.rlim_cur != limit.rlim_max && setrlimit(RLIMIT_NOFILE, &raised) == 0) {
+	if (limit.rlim_cur != limit.rlim_max && prlimit(0, RLIMIT_NOFILE, &raised, NULL) == 0) {
 		found_limit = limit;
 		limit_raised = true;
 		limit = raised;
 	}
 	return limit.rlim_cur < (rlim_t)LONG_MAX ? (long)limit.rlim_cur : LONG_MAX;
+}
+
+const char *os_signal_name(int signal_number)
+{
+	static char name[40];
+	const char *text = strsignal(signal_number);
+
+	name[0] = '\0';
+	strncat(name, text != NULL ? text : "unknown signal", sizeof(name) - 1);
+	if (name[0] >= 'A' && name[0] <= 'Z')
+		name[0] = (char)(name[0] + 'a' - 'A');
+	return name;
+}
+
+void os_ignore_broken_pipes(void)
+{
+	signal(SIGPIPE, SIG_IGN);
 }

@@ -12,10 +12,12 @@
 #ifndef RIVULET_REPLICA_H
 #define RIVULET_REPLICA_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "lib/base/err.h"
+#include "lib/ltx/ltx.h"
 #include "lib/os/file.h"
 
 struct replica_item {
@@ -57,22 +59,35 @@ struct replica_ops {
 	void (*free)(struct replica *r);
 };
 
+/* The first member of every kind's own struct. */
 struct replica {
 	const struct replica_ops *ops;
 	char *url;            /* as given, for messages and JSON */
+	char *path;           /* the folder of a file replica, else NULL */
+	bool local;           /* answers without delay: fetching ahead in threads gains nothing */
 	struct os_owner file_owner, dir_owner; /* for what the file kind creates; set by replica_set_owner */
 	bool owner_known;
 };
 
 /*
- * Opens nothing yet; makes a replica of a URL (file://PATH) or, where allow_path says so (restore, ltx), of a plain path.
- * Messages are control.md §5.1's: `replica url scheme required: X`, `unknown replica type in config: ""`. Litestream's
- * file URLs (control.md §4.9): everything behind file:// is the path, cleaned, never percent-decoded, but bytes that a
- * URL may not hold come out percent-encoded, a query is dropped, a bad escape is an error.
+ * Makes a replica of a URL and opens nothing yet. Messages are control.md §5.1's: `replica url scheme required: X`,
+ * `unknown replica type in config: ""`. The path of a file URL is made absolute.
  */
 int replica_from_url(const char *url, struct replica **out, struct err *e);
+/* Of a folder, taken as it is. */
 int replica_file_create(const char *path, struct replica **out, struct err *e);
+/* What all kinds' create functions end with: copies url (and path, which may be NULL) into a zeroed struct. */
+int replica_init(struct replica *r, const struct replica_ops *ops, const char *url, const char *path, struct err *e);
+
 bool replica_is_url(const char *text); /* ^\w+:// */
+/* The type that a URL names: file s3 gs abs sftp webdav (also for webdavs) nats oss; NULL for any other text. */
+const char *replica_url_type(const char *url);
+/*
+ * The path that a file URL stands for, malloc'ed. Litestream's reading of them (control.md §4.9): everything behind
+ * file:// is the path, cleaned, never percent-decoded, but bytes that a URL may not hold come out percent-encoded, a
+ * query is dropped, a bad escape is an error: `parse "URL": invalid URL escape "%zz"`.
+ */
+int replica_url_file_path(const char *url, char **path, struct err *e);
 /* The database's file and folder: what the file kind creates gets their owner and mode (0600 / 0700 when never set). */
 void replica_set_owner(struct replica *r, const struct os_owner *file, const struct os_owner *dir);
 void replica_free(struct replica *r);
@@ -85,8 +100,18 @@ const char *replica_path(const struct replica *r);
 int replica_list_levels(struct replica *r, int from, int to, bool exact_times, struct replica_list *out, struct err *e);
 int replica_list_add(struct replica_list *l, const struct replica_item *item, struct err *e);
 void replica_list_sort(struct replica_list *l);
-/* A reader that opens the object again where it broke off: at most 3 times, 250 ms doubling between; what is missing or
- * cancelled is final. item->size must be known (bytes beyond an early end are fetched again). */
-int replica_open_resumable(struct replica *r, const struct replica_item *item, struct replica_reader **reader, struct err *e);
+
+/* "ltx/LEVEL/MIN-MAX.ltx": how messages name an object, whatever its key is called where it lies. */
+enum { REPLICA_NAME_SIZE = 4 + 12 + LTX_NAME_SIZE };
+char *replica_item_name(char out[REPLICA_NAME_SIZE], const struct replica_item *item);
+
+/*
+ * A reader that opens the object again where it broke off: at most 3 times, 250 ms doubling between; what is missing,
+ * cancelled or refused for want of memory is final. item->size must be known: what lies between an early end and it is
+ * fetched again. Opening happens at the first read and counts as a try. cancel may be NULL; once it is set, waiting ends
+ * within 100 ms and reads fail with ERR_CANCELLED. r and cancel must live as long as the reader.
+ */
+int replica_open_resumable(struct replica *r, const struct replica_item *item, const atomic_bool *cancel,
+                           struct replica_reader **reader, struct err *e);
 
 #endif

@@ -40,6 +40,13 @@ void restore_plan_free(struct restore_plan *p);
  */
 int restore_plan_calc(const struct replica_list *files, const struct restore_target *target, struct restore_plan *plan,
                       struct err *e);
+/*
+ * How files lead on from a database at from_txid: the same search without a snapshot to start from. with_snapshots takes
+ * level 9 in too. An empty plan is no error; plan->max_txid is then from_txid. to_txid: no file may pass it, 0 = as far
+ * as it goes.
+ */
+int restore_plan_extend(const struct replica_list *files, uint64_t from_txid, uint64_t to_txid, bool with_snapshots,
+                        struct restore_plan *plan, struct err *e);
 /* Lists the replica, then restore_plan_calc. With check_bounds a time outside of what the replica covers is
  * ERR_UNAVAILABLE "timestamp does not exist" / "no backups found" (the URL form of the command line). */
 int restore_plan_make(struct replica *r, const struct restore_target *target, bool check_bounds, struct restore_plan *plan,
@@ -60,6 +67,9 @@ struct restore_options {
 	bool rollback_header;        /* page 1 bytes 18, 19 = 1 (follow mode) */
 	const atomic_bool *cancel;   /* may be NULL; set from a signal: ERR_CANCELLED soon */
 	struct restore_progress progress;
+	/* What went wrong and was got over; may be NULL. */
+	void (*warn)(void *ctx, const char *msg, const struct err *why);
+	void *warn_ctx;
 };
 
 struct restore_result {
@@ -67,28 +77,51 @@ struct restore_result {
 	int64_t pages;
 	uint32_t page_size;
 	int64_t bytes_read;
+	bool has_bad;            /* the failure is this object's: damaged, or no longer there */
+	struct replica_item bad;
 };
 
-/* Executes a plan. OUTPUT must not exist (ERR_EXISTS); on any failure neither OUTPUT nor OUTPUT.tmp remains. */
+/*
+ * Executes a plan. OUTPUT must not exist, nor a non-empty OUTPUT-wal, -shm or -journal, which SQLite would mix into the
+ * fresh database (ERR_EXISTS, naming it); on any failure neither OUTPUT nor OUTPUT.tmp remains. *result is filled as far
+ * as it got.
+ */
 int restore_run(struct replica *r, const struct restore_plan *plan, const struct restore_options *o,
                 struct restore_result *result, struct err *e);
+/*
+ * restore_plan_make and restore_run in one. When a planned file turns out to be damaged or gone, and the others lead to
+ * the very same TXID, it tells warn and goes on without it; else the first failure stands. *plan: what was planned last.
+ */
+int restore_make(struct replica *r, const struct restore_target *target, bool check_bounds, const struct restore_options *o,
+                 struct restore_plan *plan, struct restore_result *result, struct err *e);
 
-/* PRAGMA quick_check / integrity_check on a file that nobody else uses. Passes when every complaint is about a module
- * or a function that this build lacks; leaves no -wal or -shm behind. cancel as above. */
-int restore_check_database(const char *path, enum restore_check check, struct err *e);
+/*
+ * PRAGMA quick_check / integrity_check on a file that nobody writes; its -wal and -journal are not looked at. The file
+ * is not changed and nothing is made beside it. Where the schema needs a module, a function or a collation that this
+ * build lacks, every b-tree's structure is checked still, and every table that can be is checked in full.
+ */
+int restore_check_database(const char *path, enum restore_check check, const atomic_bool *cancel, struct err *e);
 
+/*
+ * Follow mode: OUTPUT is a copy that stays behind the replica by about one interval, for readers on other machines. It
+ * is kept in rollback-journal mode, and readers are locked out while a batch of transactions is written. Only a crash in
+ * the middle of that leaves a state that is none, until follow mode runs again and repeats the batch from OUTPUT-txid.
+ */
 struct restore_follow_options {
-	struct restore_options restore;
+	struct restore_options restore; /* rollback_header is implied */
 	int64_t interval_ms;   /* <= 0: 1000 */
+	/* Once, when OUTPUT is there; may be NULL. resumed: it was there before. */
+	void (*started)(void *ctx, uint64_t txid, bool resumed);
 	void (*applied)(void *ctx, uint64_t from_txid, uint64_t to_txid); /* after each batch; may be NULL */
-	void (*warn)(void *ctx, const char *msg, const struct err *why);  /* errors that are retried */
+	void (*warn)(void *ctx, const char *msg, const struct err *why);  /* errors that are retried; may be NULL */
 	void *ctx;
 };
 /*
  * Restores OUTPUT if it is not there, or resumes from its sidecar OUTPUT-txid, then applies what the replica gets until
  * restore.cancel is set (returns 0). Files are verified before the database is locked; a gap is bridged by any level,
- * snapshots included; where no contiguous way leads on, the database is restored anew beside it and renamed over.
- * A sleep between looks is cut short by `cancel` within 100 ms.
+ * snapshots included; where the replica begins anew with lower TXIDs, the database is restored anew beside it and renamed
+ * over. A sleep between looks is cut short by `cancel` within 100 ms. While nothing comes, a replica with latency is asked
+ * for level 0 at each look, and for all levels at growing intervals up to a minute.
  */
 int restore_follow(struct replica *r, const struct restore_follow_options *o, struct err *e);
 

@@ -19,7 +19,6 @@
 #include <stdint.h>
 
 #include "lib/base/err.h"
-#include "lib/os/spool.h"
 
 enum { WAL_HEADER_SIZE = 32, WAL_FRAME_HEADER_SIZE = 24 };
 
@@ -62,8 +61,10 @@ struct wal_source {
 
 /*
  * Which frame holds the newest committed copy of each page in a range of the log. 12 bytes per frame in memory up to
- * WAL_PAGES_MEMORY_MAX; beyond it sorted runs go to a spool (an unlinked file), so one huge transaction costs disk, not
- * memory.
+ * WAL_PAGES_MEMORY_MAX, and less when pages repeat, because a full array first forgets older copies. Beyond that,
+ * sorted runs go to an unlinked file, so one huge transaction costs disk, not memory: with runs, iterating takes 4 KiB
+ * more for each, merging too many of them into one WAL_PAGES_RUNS_MAX * 4 KiB for a moment. Until its first page, a
+ * wal_pages costs about 150 bytes and no file.
  */
 enum { WAL_PAGES_MEMORY_MAX = 1 << 20, WAL_PAGES_RUNS_MAX = 64 };
 
@@ -73,15 +74,24 @@ struct wal_page {
 };
 
 struct wal_pages; /* opaque; see pages.c */
-/* dir: where a spool file may be made. NULL without memory. */
+/* dir: where the file may be made; must live as long as p. NULL: what does not fit into memory is ERR_LIMIT. Returns
+ * NULL without memory. */
 struct wal_pages *wal_pages_create(const char *dir);
-void wal_pages_free(struct wal_pages *p);
+/* Other bounds, for tests: entries of 12 bytes in memory (at least 1) and runs (at least 3). Before the first page. */
+void wal_pages_set_limits(struct wal_pages *p, uint32_t entries_max, unsigned runs_max);
+void wal_pages_free(struct wal_pages *p); /* NULL is fine */
 void wal_pages_reset(struct wal_pages *p); /* empty again; gives memory beyond a small start back */
-/* One frame, in the order of the log. Frames since the last wal_pages_commit are forgotten by wal_pages_rollback. */
+/*
+ * One frame; of two frames of a page the one with the higher offset counts. Frames since the last wal_pages_commit are
+ * forgotten by wal_pages_rollback, also those on disk. A failed add has added nothing and lost nothing.
+ */
 int wal_pages_add(struct wal_pages *p, uint32_t pgno, int64_t offset, struct err *e);
 void wal_pages_commit(struct wal_pages *p);
 int wal_pages_rollback(struct wal_pages *p, struct err *e);
-/* Ends collecting, drops uncommitted frames and pages > max_pgno, and starts over at the smallest page number. */
+/*
+ * Ends collecting, drops uncommitted frames, and starts over at the smallest page number; pages > max_pgno are left
+ * out. May be called again to iterate again; wal_pages_add is allowed again only after wal_pages_reset.
+ */
 int wal_pages_sort(struct wal_pages *p, uint32_t max_pgno, struct err *e);
 /* After wal_pages_sort: 1 and the next page in ascending order, 0 at the end, -1. */
 int wal_pages_next(struct wal_pages *p, struct wal_page *page, struct err *e);
@@ -109,18 +119,28 @@ enum wal_scan_result {
 };
 
 /* From a frame boundary, with the checksum that the chain has there (header's at offset 32). */
-void wal_scan_begin(struct wal_scan *s, uint32_t page_size, bool big_endian, uint32_t salt1, uint32_t salt2, int64_t start,
-                    struct wal_checksum checksum);
+void wal_scan_begin(struct wal_scan *s, uint32_t page_size, bool big_endian, uint32_t salt1, uint32_t salt2,
+                    int64_t start, struct wal_checksum checksum);
 /*
  * Reads on from where the last call stopped. end_max: do not go beyond this offset (the wal-index's last published
  * frame), INT64_MAX = up to the end of the chain. max_bytes: stop at the first commit at or past start + max_bytes,
  * 0 = no bound. Every committed frame's page is added to pages (NULL = only find the end). Frames of an unfinished
- * transaction are kept in pages as uncommitted and the next call goes on behind them.
- * buffer: caller's, at least one frame; 256 KiB is a good size. Returns enum wal_scan_result or -1 (read errors only:
- * a frame that does not fit the chain is the end of the log).
+ * transaction are kept in pages as uncommitted and the next call goes on behind them, unless their writer has taken
+ * them back in the meantime (a rollback overwrites them with the next transaction, a page changed twice is rewritten in
+ * place). To notice, that call looks again at their last header and at up to one buffer full of them, and begins behind
+ * the last commit when something differs or when end_max lies among them; nothing else is read twice. A rollback whose
+ * successor repeats the first buffer full of bytes and ends before our last frame is not seen that way: who must have
+ * everything now and has no end_max to go by calls wal_scan_rewind first.
+ * After WAL_SCAN_LIMITED, a call with the same max_bytes gives WAL_SCAN_LIMITED again; begin a new scan at commit_end.
+ * buffer: caller's, at least one frame; 256 KiB is a good size. Returns enum wal_scan_result, or -1 when reading or
+ * keeping pages failed, from which the next call goes on without a loss. A frame that does not fit the chain is no
+ * failure but the end of the log.
  */
-int wal_scan_run(struct wal_scan *s, struct wal_source source, int64_t end_max, int64_t max_bytes, struct wal_pages *pages,
-                 void *buffer, size_t buffer_size, struct err *e);
+int wal_scan_run(struct wal_scan *s, struct wal_source source, int64_t end_max, int64_t max_bytes,
+                 struct wal_pages *pages, void *buffer, size_t buffer_size, struct err *e);
+/* Back to the last commit: forgets unfinished frames, here and in pages (NULL = none). Needed too before going on with
+ * a scan whose pages were sorted or reset. */
+int wal_scan_rewind(struct wal_scan *s, struct wal_pages *pages, struct err *e);
 
 /* ---- wal-index ---- */
 

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * conn.c - the two SQLite connections of a database, and what is asked of them.
+ *
+ * r holds the read transaction that keeps the WAL from being restarted; w writes (the bump), blocks writers for a moment
+ * (the barrier) and checkpoints. No statement here loads the schema: `PRAGMA user_version` reads page 1, its setter
+ * writes page 1, a checkpoint is an API call. Cache size, synchronous and lookaside are compile-time settings of the
+ * SQLite we link (Makefile), because the pragmas would load the schema.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/db/internal.h"
+#include "lib/os/clock.h"
+
+int db_library_check(struct err *e)
+{
+	int version = sqlite3_libversion_number();
+
+	if (version < 3051003 || version == 3052000)
+		return err_set(e, ERR_INVALID,
+		               "SQLite %s has the WAL-reset fault, which a replicator provokes: 3.51.3 or later is needed (not 3.52.0)",
+		               sqlite3_libversion());
+	return 0;
+}
+
+static enum err_code code_of(int rc, int sys)
+{
+	switch (rc & 0xff) {
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+		return ERR_BUSY;
+	case SQLITE_FULL:
+		return ERR_FULL;
+	case SQLITE_NOMEM:
+		return ERR_NO_MEMORY;
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+		return ERR_CORRUPT;
+	default:
+		return sys == ENOSPC || sys == EDQUOT ? ERR_FULL : ERR_SYSTEM;
+	}
+}
+
+/* The text ends as Litestream's SQLite driver words it: "file is not a database (26)". */
+int db_sqlite_error(sqlite3 *c, int rc, const char *what, struct err *e)
+{
+	int sys = c ? sqlite3_system_errno(c) : 0;
+	enum err_code code = code_of(rc, sys);
+
+	if (code == ERR_SYSTEM && sys)
+		err_sys(e, sys, "%s%s%s (%d)", what, *what ? ": " : "", sqlite3_errstr(rc), rc & 0xff);
+	else
+		err_set(e, code, "%s%s%s (%d)", what, *what ? ": " : "", sqlite3_errstr(rc), rc & 0xff);
+	if (e && sys)
+		e->sys = sys;
+	return -1;
+}
+
+int db_exec(sqlite3 *c, const char *sql, const char *what, struct err *e)
+{
+	int rc = sqlite3_exec(c, sql, NULL, NULL, NULL);
+
+	return rc == SQLITE_OK ? 0 : db_sqlite_error(c, rc, what, e);
+}
+
+int db_conn_open(struct db *d, sqlite3 **out, struct err *e)
+{
+	sqlite3 *c = NULL;
+	int persist = 1;
+	int rc = sqlite3_open_v2(d->path, &c, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+
+	if (rc != SQLITE_OK) {
+		db_sqlite_error(c, rc, "open database", e);
+		goto fail;
+	}
+	if (sqlite3_db_readonly(c, "main") == 1) {
+		err_set(e, ERR_SYSTEM, "%s cannot be written by this user: replication needs that for its locks", d->path);
+		goto fail;
+	}
+	sqlite3_busy_timeout(c, (int)d->o.busy_timeout_ms);
+	/* Otherwise our own commits would checkpoint, and our last close would delete the WAL. */
+	sqlite3_wal_autocheckpoint(c, 0);
+	sqlite3_db_config(c, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	sqlite3_file_control(c, "main", SQLITE_FCNTL_PERSIST_WAL, &persist);
+	*out = c;
+	return 0;
+fail:
+	sqlite3_close(c);
+	return -1;
+}
+
+int db_conn_writer(struct db *d, struct err *e)
+{
+	return d->w ? 0 : db_conn_open(d, &d->w, e);
+}
+
+int db_read_begin(struct db *d, struct err *e)
+{
+	if (d->reading)
+		return 0;
+	if (db_exec(d->r, "BEGIN; PRAGMA user_version", "begin read transaction", e)) {
+		sqlite3_exec(d->r, "ROLLBACK", NULL, NULL, NULL);
+		return -1;
+	}
+	d->reading = true;
+	return 0;
+}
+
+void db_read_end(struct db *d)
+{
+	if (d->reading)
+		sqlite3_exec(d->r, "ROLLBACK", NULL, NULL, NULL);
+	d->reading = false;
+}
+
+static int user_version(sqlite3 *c, int *value, struct err *e)
+{
+	sqlite3_stmt *s = NULL;
+	int rc = sqlite3_prepare_v2(c, "PRAGMA user_version", -1, &s, NULL);
+
+	if (rc == SQLITE_OK && (rc = sqlite3_step(s)) == SQLITE_ROW) {
+		*value = sqlite3_column_int(s, 0);
+		rc = SQLITE_OK;
+	}
+	sqlite3_finalize(s);
+	return rc == SQLITE_OK ? 0 : db_sqlite_error(c, rc, "read user_version", e);
+}
+
+/*
+ * Appends one frame to the WAL by writing user_version with its own value: makes the WAL exist, keeps it from being
+ * restarted under our read lock, or restarts it when everything is backfilled and nobody reads it.
+ */
+int db_bump(struct db *d, struct err *e)
+{
+	char sql[48];
+	int value = 0;
+
+	if (db_conn_writer(d, e) || db_exec(d->w, "BEGIN IMMEDIATE", "lock for writing", e))
+		return -1;
+	if (user_version(d->w, &value, e))
+		goto fail;
+	snprintf(sql, sizeof(sql), "PRAGMA user_version=%d; COMMIT", value);
+	if (db_exec(d->w, sql, "write user_version", e))
+		goto fail;
+	sqlite3_db_release_memory(d->w);
+	return 0;
+fail:
+	sqlite3_exec(d->w, "ROLLBACK", NULL, NULL, NULL);
+	return -1;
+}
+
+int db_checkpoint_passive(sqlite3 *c, int *frames, int *backfilled, struct err *e)
+{
+	int rc = sqlite3_wal_checkpoint_v2(c, "main", SQLITE_CHECKPOINT_PASSIVE, frames, backfilled);
+
+	return rc == SQLITE_OK ? 0 : db_sqlite_error(c, rc, "checkpoint", e);
+}
+
+int db_file_read(struct db *d, void *bytes, int n, int64_t offset, struct err *e)
+{
+	int rc = d->r_file->pMethods->xRead(d->r_file, bytes, n, offset);
+
+	if (rc == SQLITE_IOERR_SHORT_READ)
+		return err_set(e, ERR_CORRUPT, "%s ends before byte %lld", d->path, (long long)offset + n);
+	return rc == SQLITE_OK ? 0 : db_sqlite_error(d->r, rc, "read database", e);
+}
+
+int db_file_size(struct db *d, int64_t *size, struct err *e)
+{
+	sqlite3_int64 bytes = 0;
+	int rc = d->r_file->pMethods->xFileSize(d->r_file, &bytes);
+
+	*size = bytes;
+	return rc == SQLITE_OK ? 0 : db_sqlite_error(d->r, rc, "size of database", e);
+}
+
+/*
+ * A torn index is one that a writer is publishing at this moment (nanoseconds), or one whose writer died doing so; the
+ * next transaction to begin repairs the latter, so w begins one.
+ */
+int db_index_read(struct db *d, struct wal_index *index, struct err *e)
+{
+	for (int i = 0; i < 50; i++) {
+		if (wal_index_read(d->index, index))
+			return 0;
+		if (i == 20) {
+			if (db_conn_writer(d, e) || db_exec(d->w, "BEGIN; PRAGMA user_version; ROLLBACK", "repair wal-index", e))
+				return -1;
+		} else if (i > 4) {
+			os_sleep_ms(1);
+		}
+	}
+	return err_set(e, ERR_BUSY, "the wal-index of %s does not come to rest", d->path);
+}

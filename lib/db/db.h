@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * db.h - one managed database: from committed transactions in its WAL to LTX files in its meta directory.
+ *
+ * While a database is open, a connection of ours holds a read transaction, so that nobody can restart the WAL over
+ * frames that were not read. A sync copies what was committed since the last one into one level-0 LTX file; a checkpoint
+ * moves frames into the database and restarts the WAL, seldom and without keeping writers waiting (checkpoint.c).
+ * Nothing is ever written to the database but its own user_version (bump) and what a checkpoint moves; the schema is
+ * never loaded, so memory does not depend on it.
+ *
+ * The rule that everything rests on (prove.c): a file continues the history only if that is *proven*; otherwise it is a
+ * full copy with the next TXID. TXIDs only grow and are never used twice for different content.
+ *
+ * Local files:  META/ltx/0/TXID-TXID.ltx   staged, fsynced, immutable
+ *               META/position              advisory: where in the WAL the newest file ends (position.c)
+ *               META/lock                  held (flock) against a second daemon
+ * with META = DIR/.NAME-litestream unless given.
+ *
+ * POSIX locks belong to (process, inode): closing *any* descriptor of a database or -shm file drops SQLite's locks on
+ * it. So this room never opens those files itself: it reads database pages through the connection's own file, the
+ * wal-index through its mapping, and only the -wal, which nobody locks, through a descriptor of its own. A process-wide
+ * table of inodes refuses the same file under two names.
+ *
+ * Threads: all functions of one db are called by one thread at a time (one job), but for those marked "any thread".
+ */
+#ifndef RIVULET_DB_H
+#define RIVULET_DB_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/base/err.h"
+#include "lib/replica/replica.h"
+
+struct db;
+
+struct db_options {
+	const char *path;               /* absolute and clean */
+	const char *meta_path;          /* NULL = DIR/.NAME-litestream */
+	struct replica *replica;        /* asked once per opening whether it is ahead of us; may be NULL */
+	int64_t busy_timeout_ms;        /* of our SQLite connections */
+	int64_t min_checkpoint_pages;   /* WAL pages from which a checkpoint is due; > 0 */
+	int64_t truncate_pages;         /* WAL pages from which the WAL file is cut at the next restart; 0 = default */
+	int64_t checkpoint_interval_ms; /* 0 = no checkpoints by time */
+	int64_t max_sync_wal_bytes;     /* WAL bytes for one LTX file, rounded up to a commit; 0 = no bound */
+	bool auto_recover;              /* corrupt or missing local files: start over instead of failing */
+	const atomic_bool *cancel;      /* long work stops with ERR_CANCELLED when set; may be NULL */
+};
+#define DB_TRUNCATE_PAGES_DEFAULT 121359
+#define DB_OPTIONS_DEFAULT                                                                                     \
+	{                                                                                                      \
+		.busy_timeout_ms = 1000, .min_checkpoint_pages = 1000,                                         \
+		.truncate_pages = DB_TRUNCATE_PAGES_DEFAULT, .checkpoint_interval_ms = 60000,                  \
+		.max_sync_wal_bytes = 64 << 20                                                                 \
+	}
+
+/* Refuses a SQLite that has the WAL-reset fault (before 3.51.3, and 3.52.0). Once, at start. */
+int db_library_check(struct err *e);
+
+/* Checks the options; opens nothing, succeeds when the file does not exist. */
+int db_create(const struct db_options *o, struct db **out, struct err *e);
+/* Closes what is open (no final sync) and frees. */
+void db_free(struct db *d);
+
+enum db_sync_flags {
+	DB_SYNC_NO_CHECKPOINT = 1, /* leave checkpoints out (the last sync before a stop) */
+};
+
+struct db_sync_result {
+	bool waiting;  /* there is no database yet (missing, empty, still being made): nothing was done */
+	uint64_t txid; /* newest local TXID; 0 = none */
+	int files;     /* LTX files that came to be */
+	bool restarted; /* a checkpoint of ours restarted the WAL */
+};
+
+/*
+ * Opens the database if need be, copies everything committed into LTX files, then checkpoints if one is due. Nothing new
+ * means no file. Errors leave all state as it was proven last; the next call starts from there.
+ */
+int db_sync(struct db *d, unsigned flags, struct db_sync_result *r, struct err *e);
+
+/* Lets go of the database: read lock, connections, descriptors, meta lock. The next sync opens it again. */
+void db_close(struct db *d);
+
+/*
+ * Forgets the local files (they are deleted) and takes up the replica's history again: the next sync writes a full copy
+ * with the TXID behind the replica's last. For files that an upload needs and that are gone.
+ */
+int db_reset(struct db *d, const char *why, struct err *e);
+
+/* Loop thread, only while no job of this db runs: has a transaction been published since the last sync? Reads mapped
+ * memory only. false when the database is not open. */
+bool db_changed(struct db *d);
+/* Under the same rule: bytes of published WAL behind the last sync (for syncs that are due by size); 0 when not open. */
+int64_t db_unread_bytes(struct db *d);
+
+/* ---- facts; valid between jobs ---- */
+bool db_is_open(const struct db *d);
+uint64_t db_txid(const struct db *d);
+const char *db_path(const struct db *d);
+const char *db_wal_path(const struct db *d);
+const char *db_meta_path(const struct db *d);
+const char *db_name(const struct db *d); /* base name, for log lines */
+/* "META/ltx/0/…ltx" of a TXID; malloc'ed, NULL only without memory. */
+char *db_l0_path(const struct db *d, uint64_t txid);
+/* When the next checkpoint (by time, or one to be tried again) is due: os_mono_us() time, 0 = none is. */
+int64_t db_checkpoint_due_us(const struct db *d);
+
+/* ---- progress of a long full copy; any thread ---- */
+struct db_progress {
+	_Atomic int64_t pages_total; /* 0 = no full copy is being written */
+	_Atomic int64_t pages_done;
+	_Atomic uint32_t page_size;
+};
+const struct db_progress *db_progress(const struct db *d);
+
+#endif

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * internal.h - what the files of this room share: the struct and the steps between them.
+ */
+#ifndef RIVULET_DB_INTERNAL_H
+#define RIVULET_DB_INTERNAL_H
+
+#include "lib/db/db.h"
+#include "lib/ltx/ltx.h"
+#include "lib/os/file.h"
+#include "lib/wal/wal.h"
+#include "sqlite3.h"
+
+/* Where a file is: two names with the same numbers are one file. */
+struct db_inode {
+	uint64_t dev, ino;
+};
+
+/* How far the local files reach, and where that is in the WAL. */
+struct db_position {
+	uint64_t txid;  /* 0 = nothing yet */
+	bool has_place; /* the fields below mean something */
+	uint32_t commit; /* pages of the database at that TXID */
+	int64_t offset;  /* end of the WAL range that was read */
+	uint32_t salt1, salt2;
+	int64_t timestamp_ms;
+	/* Remembered, or read from the sidecar; without it the WAL's frame is compared by its page. */
+	bool has_checksum;
+	bool big_endian;
+	struct wal_checksum checksum; /* of the WAL up to offset */
+};
+
+struct db {
+	struct db_options o;
+	char *path, *wal_path, *shm_path, *dir_path, *meta_path, *l0_dir, *sidecar_path;
+	const char *name; /* inside path */
+
+	/* Open state; everything down to `registered` is off while r == NULL. */
+	sqlite3 *r;           /* holds the read transaction */
+	sqlite3 *w;           /* bump, barrier, checkpoints; opened at the first need */
+	sqlite3_file *r_file; /* r's database file: pages are read through it */
+	volatile void *index; /* the mapped wal-index; valid while r is open */
+	struct os_file wal;   /* ours: SQLite never locks this file */
+	struct os_file lock;  /* META/lock */
+	struct db_inode inode, wal_inode, shm_inode;
+	struct os_owner file_owner, dir_owner;
+	uint32_t page_size;
+	bool reading;    /* r's transaction is open */
+	bool recovered;  /* the replica was asked since the position was read */
+	bool registered; /* the inode stands in the table */
+
+	/* Since the end of a sync that reached the end of the WAL the lock was never given up outside of the sealed
+	 * sequence: at most one new generation can follow what was read. */
+	bool continuity;
+
+	bool position_known;
+	struct db_position position;
+	const char *snapshot_reason; /* not NULL: the next file must be a full copy, whatever the WAL says */
+	struct wal_index seen;       /* the wal-index as it stood when the last sync began */
+	bool seen_valid;
+	bool synced_since_checkpoint;
+	int64_t last_checkpoint_us;
+	int64_t checkpoint_retry_us; /* no attempt before this time; 0 = none was fruitless */
+	int64_t checkpoint_retry_step_us;
+
+	struct db_progress progress;
+};
+
+/* Buffers of one sync; none of them lives longer, so an idle database holds none. */
+enum { DB_BUFFER_SIZE = 256 << 10 };
+struct db_work {
+	struct wal_pages *pages;
+	struct ltx_encoder encoder;
+	uint8_t frame[LTX_FRAME_MAX];
+	uint8_t page[LTX_PAGE_SIZE_MAX];
+	uint8_t sink[128 << 10];
+	uint8_t buffer[DB_BUFFER_SIZE];
+};
+
+/* ---- inodes.c ---- */
+/* Registers the file; ERR_EXISTS with the other name when it is there already. Any thread. */
+int db_inode_claim(struct db_inode inode, const char *path, struct err *e);
+void db_inode_release(struct db_inode inode);
+
+/* ---- conn.c: SQLite ---- */
+int db_sqlite_error(sqlite3 *c, int rc, const char *what, struct err *e);
+int db_exec(sqlite3 *c, const char *sql, const char *what, struct err *e);
+int db_conn_open(struct db *d, sqlite3 **out, struct err *e);
+int db_conn_writer(struct db *d, struct err *e); /* opens w if it is not */
+int db_read_begin(struct db *d, struct err *e);
+void db_read_end(struct db *d);
+/* Moves r's mark to the end of the WAL, with no instant without one. */
+int db_read_renew(struct db *d, struct err *e);
+int db_bump(struct db *d, struct err *e);
+/* Frames in the log and frames in the database after it; both -1 while somebody else checkpoints (ERR_BUSY). */
+int db_checkpoint_passive(sqlite3 *c, int *frames, int *backfilled, struct err *e);
+/* Exactly n bytes of the database file. */
+int db_file_read(struct db *d, void *bytes, int n, int64_t offset, struct err *e);
+int db_file_size(struct db *d, int64_t *size, struct err *e);
+/* Reads the wal-index, repairing a torn one by a transaction of ours. */
+int db_index_read(struct db *d, struct wal_index *index, struct err *e);
+
+/* ---- open.c: files, identity, life ---- */
+enum db_open_result { DB_OPEN_OK, DB_OPEN_WAITING };
+int db_open(struct db *d, struct err *e); /* enum db_open_result or -1 */
+/* Are the database, its WAL and its wal-index still the files that were opened? */
+bool db_identity_holds(const struct db *d);
+
+/* ---- position.c ---- */
+int db_position_load(struct db *d, struct err *e);
+void db_position_set(struct db *d, const struct db_position *p); /* and writes the sidecar */
+int db_position_recover(struct db *d, struct err *e);           /* the replica may be ahead */
+
+/* ---- prove.c ---- */
+enum db_step {
+	DB_STEP_NONE,      /* nothing new */
+	DB_STEP_INCREMENT, /* go on where the last file ended */
+	DB_STEP_HEAD,      /* a new generation, from its first frame */
+	DB_STEP_TAIL,      /* the rest of the old generation; then ask again */
+	DB_STEP_SNAPSHOT,  /* full copy */
+};
+struct db_proof {
+	enum db_step step;
+	const char *reason; /* of a snapshot */
+	struct wal_header header;
+	struct wal_index index;
+	/* the range to read */
+	int64_t start, end_max;
+	uint32_t salt1, salt2;
+	bool big_endian;
+	struct wal_checksum checksum; /* of the chain at start */
+};
+int db_prove(struct db *d, struct db_work *w, struct db_proof *p, struct err *e);
+struct wal_source db_wal_source(struct db *d);
+
+/* ---- write.c ---- */
+struct db_written {
+	bool created;
+	bool limited; /* stopped at max_bytes: there may be more */
+};
+int db_write(struct db *d, struct db_work *w, const struct db_proof *p, int64_t max_bytes, struct db_written *out,
+             struct err *e);
+
+/* ---- sync.c ---- */
+enum db_catch_up_flags { DB_CATCH_NO_SNAPSHOT = 1 };
+/* Writes files until the WAL holds nothing new; ERR_BUSY with DB_CATCH_NO_SNAPSHOT when a full copy would be needed. */
+int db_catch_up(struct db *d, struct db_work *w, unsigned flags, int *files, struct err *e);
+
+/* ---- checkpoint.c ---- */
+enum db_checkpoint_need { DB_CHECKPOINT_NONE, DB_CHECKPOINT_NORMAL, DB_CHECKPOINT_BRAKE };
+enum db_checkpoint_need db_checkpoint_need(const struct db *d);
+int db_checkpoint(struct db *d, struct db_work *w, bool brake, int *files, bool *restarted, struct err *e);
+
+#endif

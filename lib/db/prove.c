@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * prove.c - where does what we have stand relative to the WAL as it is now? The rule of the whole program.
+ *
+ * A position says: everything up to `offset` of the generation with salts S is in our files, and the running checksum
+ * there was C. The WAL now has the header H.
+ *
+ *   The frame that ends at offset is intact   - its header holds S and C (or, with C unknown, S and the very page that
+ *                                               the newest file holds): the log up to there is the one we read.
+ *   H has the salts S, intact                 - INCREMENT: go on at offset.
+ *   other salts, our lock was never given up  - a restart needs everything backfilled, which our read mark prevents
+ *                                               beyond what we read; so exactly the next generation follows: HEAD.
+ *   other salts after a time without the lock - salt1 grows by one with each restart by a writer. One step, and the old
+ *                                               frame still intact: the new generation is shorter than our offset, so
+ *                                               whatever the old one got after us is still on disk behind it. The chain
+ *                                               of S from C finds it: TAIL first, then HEAD.
+ *   anything else                             - not proven: SNAPSHOT, a full copy under the next TXID.
+ *
+ * Random histories against this rule are in tests/model.
+ */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/db/internal.h"
+#include "lib/ltx/file.h"
+#include "lib/os/clock.h"
+
+static int wal_read(void *ctx, void *bytes, size_t n, int64_t offset, size_t *got, struct err *e)
+{
+	return os_file_read(ctx, bytes, n, offset, got, e);
+}
+
+struct wal_source db_wal_source(struct db *d)
+{
+	return (struct wal_source){ wal_read, &d->wal };
+}
+
+/* The header and the index that belong together: the index must not move while the header is read. */
+static int read_log_state(struct db *d, struct db_proof *p, struct err *e)
+{
+	uint8_t bytes[WAL_HEADER_SIZE];
+	size_t got;
+
+	for (int i = 0; i < 20; i++) {
+		int rc;
+
+		if (db_index_read(d, &p->index, e) || os_file_read(&d->wal, bytes, sizeof(bytes), 0, &got, e))
+			return -1;
+		rc = wal_header_parse(bytes, got, &p->header, e);
+		if (rc < 0)
+			return err_wrap(e, "%s", d->wal_path);
+		if (rc == WAL_HEADER_OK && !wal_index_changed(d->index, p->index.raw))
+			return 0;
+		/* Another process is writing a header at this moment, or has truncated the log: ours makes it exist. */
+		if (rc == WAL_HEADER_NONE && i == 10 && db_bump(d, e))
+			return -1;
+		if (i > 2)
+			os_sleep_ms(1);
+	}
+	return err_set(e, ERR_BUSY, "%s changes too fast to be read", d->wal_path);
+}
+
+/* Without a remembered checksum: the page in the frame must be the one that the newest local file holds. */
+static int frame_page_is_ours(struct db *d, struct db_work *w, const uint8_t *frame, struct err *e)
+{
+	uint32_t pgno = (uint32_t)frame[0] << 24 | (uint32_t)frame[1] << 16 | (uint32_t)frame[2] << 8 | frame[3];
+	char *path = db_l0_path(d, d->position.txid);
+	struct os_file f = OS_FILE_NONE;
+	struct os_stat st;
+	int rc = -1;
+
+	if (!path)
+		return err_nomem(e);
+	if (os_file_open(&f, path, O_RDONLY, 0, e) || os_file_stat(&f, &st, e))
+		goto out;
+	rc = ltx_page_read(ltx_file_random(&f, st.size), pgno, w->page, w->frame, e);
+	if (rc > 0)
+		rc = !memcmp(w->page, frame + WAL_FRAME_HEADER_SIZE, d->page_size);
+out:
+	os_file_close(&f);
+	free(path);
+	return rc;
+}
+
+static uint32_t be32(const uint8_t *p)
+{
+	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+/* 1, 0, -1. On 1 *c is the chain's checksum at the position, taken from the frame itself when it was not remembered. */
+static int frame_is_intact(struct db *d, struct db_work *w, struct wal_checksum *c, struct err *e)
+{
+	const struct db_position *pos = &d->position;
+	size_t size = (size_t)wal_frame_size(d->page_size), got;
+	const uint8_t *frame = w->buffer;
+
+	if (pos->offset == WAL_HEADER_SIZE)
+		return 1;
+	if (pos->offset < wal_offset(d->page_size, 1) || (pos->offset - WAL_HEADER_SIZE) % (int64_t)size)
+		return 0;
+	if (os_file_read(&d->wal, w->buffer, size, pos->offset - (int64_t)size, &got, e))
+		return -1;
+	if (got < size || be32(frame + 8) != pos->salt1 || be32(frame + 12) != pos->salt2)
+		return 0;
+	*c = (struct wal_checksum){ be32(frame + 16), be32(frame + 20) };
+	if (pos->has_checksum)
+		return c->s0 == pos->checksum.s0 && c->s1 == pos->checksum.s1;
+	return frame_page_is_ours(d, w, frame, e);
+}
+
+static void snapshot(struct db_proof *p, const char *reason)
+{
+	p->step = DB_STEP_SNAPSHOT;
+	p->reason = reason;
+}
+
+/* The generation that the header names, from its first frame. */
+static void head(struct db_proof *p, enum db_step step)
+{
+	p->step = step;
+	p->start = WAL_HEADER_SIZE;
+	p->salt1 = p->header.salt1;
+	p->salt2 = p->header.salt2;
+	p->big_endian = p->header.big_endian;
+	p->checksum = p->header.checksum;
+}
+
+/* The generation of the position, from there on. */
+static void go_on(struct db *d, struct db_proof *p, enum db_step step, struct wal_checksum c, bool big_endian)
+{
+	p->step = step;
+	p->start = d->position.offset;
+	p->salt1 = d->position.salt1;
+	p->salt2 = d->position.salt2;
+	p->big_endian = big_endian;
+	p->checksum = c;
+}
+
+/* Has the old generation got commits behind the position? 1, 0, -1 */
+static int old_generation_grew(struct db *d, struct db_work *w, struct wal_checksum c, bool big_endian, struct err *e)
+{
+	const struct db_position *pos = &d->position;
+	struct wal_scan scan;
+
+	wal_scan_begin(&scan, d->page_size, big_endian, pos->salt1, pos->salt2, pos->offset, c);
+	/* One commit is answer enough. */
+	if (wal_scan_run(&scan, db_wal_source(d), INT64_MAX, 1, NULL, w->buffer, sizeof(w->buffer), e) < 0)
+		return -1;
+	return scan.commit_end > pos->offset;
+}
+
+static int decide(struct db *d, struct db_work *w, struct db_proof *p, struct err *e)
+{
+	const struct db_position *pos = &d->position;
+	struct wal_checksum c = p->header.checksum;
+	bool same = pos->salt1 == p->header.salt1 && pos->salt2 == p->header.salt2;
+	bool next = p->header.salt1 == pos->salt1 + 1;
+	bool big_endian = pos->has_checksum ? pos->big_endian : p->header.big_endian;
+	int intact, grew;
+
+	if (!pos->txid)
+		return snapshot(p, "first sync"), 0;
+	if (d->snapshot_reason)
+		return snapshot(p, d->snapshot_reason), 0;
+	if (!pos->has_place)
+		return snapshot(p, "replica is ahead"), 0;
+	if (!same && d->continuity) {
+		if (next)
+			head(p, DB_STEP_HEAD);
+		else
+			snapshot(p, "wal restarted while it was locked");
+		return 0;
+	}
+	intact = frame_is_intact(d, w, &c, e);
+	if (intact < 0)
+		return -1;
+	if (same) {
+		if (intact)
+			go_on(d, p, DB_STEP_INCREMENT, c, p->header.big_endian);
+		else
+			snapshot(p, "last page does not exist in last ltx file, wal overwritten by another process");
+		return 0;
+	}
+	if (pos->offset == WAL_HEADER_SIZE || !intact || !next)
+		return snapshot(p, intact ? "wal header salt reset, snapshotting" : "wal overwritten by another process"), 0;
+	grew = old_generation_grew(d, w, c, big_endian, e);
+	if (grew < 0)
+		return -1;
+	if (grew)
+		go_on(d, p, DB_STEP_TAIL, c, big_endian);
+	else
+		head(p, DB_STEP_HEAD);
+	return 0;
+}
+
+int db_prove(struct db *d, struct db_work *w, struct db_proof *p, struct err *e)
+{
+	*p = (struct db_proof){ .step = DB_STEP_NONE };
+	if (read_log_state(d, p, e))
+		return -1;
+	if (p->header.page_size != d->page_size)
+		return err_set(e, ERR_CORRUPT, "%s has pages of %u bytes, the database has %u", d->wal_path,
+		               (unsigned)p->header.page_size, (unsigned)d->page_size);
+	if (decide(d, w, p, e))
+		return -1;
+	if (p->step == DB_STEP_SNAPSHOT)
+		head(p, DB_STEP_SNAPSHOT);
+	/*
+	 * A commit counts once it is published in the wal-index. When the index names another generation than the file's
+	 * header, the log was reset and nobody has written to the new one yet: then every commit in the file was published.
+	 */
+	p->end_max = INT64_MAX;
+	if (p->step != DB_STEP_TAIL && p->index.salt1 == p->salt1 && p->index.salt2 == p->salt2)
+		p->end_max = wal_offset(d->page_size, p->index.frames);
+	if (p->step != DB_STEP_INCREMENT)
+		return 0;
+	if (p->end_max == p->start) {
+		p->step = DB_STEP_NONE;
+	} else if (p->end_max < p->start) {
+		/* After a crash SQLite may have found less of the log valid than we did: it will write over the rest. */
+		snapshot(p, "wal is shorter than what was read of it");
+		head(p, DB_STEP_SNAPSHOT);
+	}
+	return 0;
+}

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sync.c - one sync: open, hold, prove, write, and a checkpoint when one is due.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/log.h"
+#include "lib/db/internal.h"
+#include "lib/os/clock.h"
+
+enum { ATTEMPTS_MAX = 8 };
+
+static struct db_work *work_create(struct db *d, struct err *e)
+{
+	struct db_work *w = malloc(sizeof(*w));
+
+	if (w && !(w->pages = wal_pages_create(d->meta_path))) {
+		free(w);
+		w = NULL;
+	}
+	if (!w)
+		err_nomem(e);
+	return w;
+}
+
+static void work_free(struct db_work *w)
+{
+	if (w)
+		wal_pages_free(w->pages);
+	free(w);
+}
+
+/*
+ * The read lock is held, and nothing that we have not read can vanish. A lock taken while everything was backfilled
+ * (mark 0) does not keep a writer from restarting the WAL; one more frame does, unless there is nothing to lose because
+ * we have read to the very end.
+ */
+static int hold(struct db *d, struct err *e)
+{
+	const struct db_position *p = &d->position;
+	struct wal_index index;
+	struct os_stat st;
+
+	if (!d->reading)
+		d->continuity = false;
+	if (db_read_begin(d, e) || os_file_stat(&d->wal, &st, e))
+		return -1;
+	if (st.size < WAL_HEADER_SIZE)
+		return db_bump(d, e);
+	if (d->continuity)
+		return 0;
+	if (db_index_read(d, &index, e))
+		return -1;
+	if (index.backfilled < index.frames)
+		return 0;
+	if (p->has_place && !d->snapshot_reason && p->salt1 == index.salt1 && p->salt2 == index.salt2 &&
+	    p->offset == wal_offset(d->page_size, index.frames))
+		return 0;
+	return db_bump(d, e);
+}
+
+/* One file. 1 = look again (more may follow at once), 0 = the log holds nothing more that was there at the start. */
+static int catch_up_once(struct db *d, struct db_work *w, unsigned flags, int *files, struct err *e)
+{
+	struct db_proof proof;
+	struct db_written written;
+
+	if (db_prove(d, w, &proof, e))
+		return -1;
+	if (proof.step == DB_STEP_SNAPSHOT && (flags & DB_CATCH_NO_SNAPSHOT))
+		return err_set(e, ERR_BUSY, "%s needs a full copy first", d->path);
+	memset(&written, 0, sizeof(written));
+	if (proof.step != DB_STEP_NONE && db_write(d, w, &proof, d->o.max_sync_wal_bytes, &written, e))
+		return -1;
+	*files += written.created;
+	if (written.limited || proof.step == DB_STEP_TAIL)
+		return 1;
+	d->continuity = true;
+	d->seen = proof.index;
+	d->seen_valid = true;
+	return 0;
+}
+
+int db_catch_up(struct db *d, struct db_work *w, unsigned flags, int *files, struct err *e)
+{
+	int attempts = 0, rc;
+
+	for (;;) {
+		struct err why = ERR_INIT;
+
+		rc = catch_up_once(d, w, flags, files, &why);
+		if (!rc)
+			return 0;
+		if (rc > 0) {
+			attempts = 0;
+			continue;
+		}
+		/* The log moved under a copy without our lock's protection: what it is now must be proven anew. */
+		if (!err_is(&why, ERR_BUSY) || (flags & DB_CATCH_NO_SNAPSHOT) || ++attempts == ATTEMPTS_MAX) {
+			if (e)
+				*e = why;
+			return -1;
+		}
+		d->continuity = false;
+		if (hold(d, e))
+			return -1;
+	}
+}
+
+/* Reopens what was replaced; enum db_open_result or -1. */
+static int ensure_open(struct db *d, struct err *e)
+{
+	if (d->r && !db_identity_holds(d)) {
+		log_warn("database, WAL or wal-index was replaced, opening again", LS("system", "store"), LS("db", d->name),
+		         LS("path", d->path));
+		db_close(d);
+		d->snapshot_reason = "database file was replaced";
+	}
+	return d->r ? DB_OPEN_OK : db_open(d, e);
+}
+
+/*
+ * The replica cannot be asked, so no TXID is safe to use. The lock stays, so that nothing is lost while it is away -
+ * until the WAL has grown to the brake's size: the host's disk comes first, a full copy will follow.
+ */
+static int recover_or_wait(struct db *d, struct err *e)
+{
+	struct wal_index index;
+
+	if (!db_position_recover(d, e))
+		return 0;
+	if (d->reading && db_index_read(d, &index, NULL) == 0 && index.frames >= d->o.truncate_pages) {
+		log_warn("replica is away and the WAL has grown large: no longer holding it", LS("system", "store"),
+		         LS("db", d->name), LI("wal_pages", index.frames));
+		db_read_end(d);
+		d->continuity = false;
+	}
+	return -1;
+}
+
+static int sync_open(struct db *d, unsigned flags, struct db_sync_result *r, struct err *e)
+{
+	struct db_work *w = work_create(d, e);
+	enum db_checkpoint_need need;
+	int rc = -1;
+
+	if (!w)
+		return -1;
+	if (!d->position_known && db_position_load(d, e))
+		goto out;
+	if (hold(d, e) || recover_or_wait(d, e) || db_catch_up(d, w, 0, &r->files, e))
+		goto out;
+	need = flags & DB_SYNC_NO_CHECKPOINT ? DB_CHECKPOINT_NONE : db_checkpoint_need(d);
+	if (need != DB_CHECKPOINT_NONE && db_checkpoint(d, w, need == DB_CHECKPOINT_BRAKE, &r->files, &r->restarted, e))
+		goto out;
+	rc = 0;
+out:
+	r->txid = db_txid(d);
+	work_free(w);
+	return rc;
+}
+
+int db_sync(struct db *d, unsigned flags, struct db_sync_result *r, struct err *e)
+{
+	int rc;
+
+	*r = (struct db_sync_result){ 0 };
+	rc = ensure_open(d, e);
+	if (rc < 0)
+		return -1;
+	if (rc == DB_OPEN_WAITING) {
+		r->waiting = true;
+		return 0;
+	}
+	rc = sync_open(d, flags, r, e);
+	/* After a failed transaction of ours the lock may be gone with it: nothing is taken for granted. */
+	if (rc && d->r && sqlite3_get_autocommit(d->r)) {
+		d->reading = false;
+		d->continuity = false;
+	}
+	return rc;
+}

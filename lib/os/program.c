@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/os/point.h"
+#include "lib/os/program.h"
+
+void os_std_reserve(void)
+{
+	/* O_PATH needs no device node, which a scratch image may lack, and reads and writes on it fail as on a closed one. */
+	for (int fd = 0; fd <= 2; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/", O_PATH) < 0)
+			return;
+}
+
+int os_std_write(int fd, const void *bytes, size_t n, struct err *e)
+{
+	const char *p = bytes;
+
+	while (n > 0) {
+		ssize_t done = os_point(OS_CALL_WRITE);
+
+		if (done == 0)
+			done = write(fd, p, n);
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done < 0)
+			return err_sys(e, errno, "write /dev/%s", fd == STDERR_FILENO ? "stderr" : "stdout");
+		p += done;
+		n -= (size_t)done;
+	}
+	return 0;
+}
+
+bool os_std_is_terminal(int fd)
+{
+	return isatty(fd) == 1;
+}
+
+static atomic_bool *stop_flag;
+
+static void on_stop(int signal_number)
+{
+	(void)signal_number;
+	atomic_store(stop_flag, true);
+}
+
+void os_stop_on_signal(atomic_bool *flag)
+{
+	struct sigaction act;
+
+	stop_flag = flag;
+	memset(&act, 0, sizeof(act));
+	act.sa_handler = on_stop;
+	act.sa_flags = SA_RESTART | (int)SA_RESETHAND;
+	sigemptyset(&act.sa_mask);
+	sigaction(SIGINT, &act, NULL);
+	sigaction(SIGTERM, &act, NULL);
+}
+
+int os_self_path(char **path, struct err *e)
+{
+	char *real = os_point(OS_CALL_LOOK) < 0 ? NULL : realpath("/proc/self/exe", NULL);
+
+	if (real == NULL)
+		return err_sys(e, errno, "readlink /proc/self/exe");
+	*path = real;
+	return 0;
+}
+
+int os_symlink(const char *target, const char *path, struct err *e)
+{
+	if (os_point(OS_CALL_NAME) < 0 || symlink(target, path) < 0)
+		return err_sys(e, errno, "symlink %s %s", target, path);
+	return 0;
+}

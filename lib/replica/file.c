@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The file kind: a folder with ltx/LEVEL/MIN-MAX.ltx (ltx.md §8.2), the modification time being the time of the header.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/text.h"
+#include "lib/replica/replica.h"
+
+enum { COPY_SIZE = 128 << 10, READ_AHEAD_MIN = 256 << 10 };
+
+/* ---- names ---- */
+
+/* PATH/ltx/LEVEL, malloc'ed. */
+static char *level_folder(const struct replica *r, int level, struct err *e)
+{
+	char *folder = NULL;
+
+	if (asprintf(&folder, "%s%sltx/%d", r->path, strcmp(r->path, "/") == 0 ? "" : "/", level) < 0) {
+		err_nomem(e);
+		return NULL;
+	}
+	return folder;
+}
+
+/* FOLDER/MIN-MAX.ltx and what is to follow it, malloc'ed. */
+static char *item_path(const char *folder, const struct replica_item *item, const char *suffix, struct err *e)
+{
+	char name[LTX_NAME_SIZE], *path = NULL;
+
+	if (asprintf(&path, "%s/%s%s", folder, ltx_name(name, item->min_txid, item->max_txid), suffix) < 0) {
+		err_nomem(e);
+		return NULL;
+	}
+	return path;
+}
+
+/* ---- list ---- */
+
+struct list_walk {
+	int level;
+	uint64_t seek;
+	struct replica_list *out;
+	char *path; /* FOLDER/ with room for a name */
+	size_t folder_len;
+};
+
+static int visit_name(void *ctx, const char *name, struct err *e)
+{
+	struct list_walk *w = ctx;
+	struct replica_item item = { .level = w->level };
+	struct os_stat st;
+	struct err why = ERR_INIT;
+
+	if (!ltx_name_parse(name, &item.min_txid, &item.max_txid) || item.min_txid < w->seek)
+		return 0;
+	memcpy(w->path + w->folder_len, name, LTX_NAME_SIZE);
+	if (os_stat(w->path, &st, &why) != 0) {
+		if (why.code == ERR_NOT_FOUND) /* deleted since the folder was read */
+			return 0;
+		if (e)
+			*e = why;
+		return -1;
+	}
+	if (!st.is_regular)
+		return 0;
+	item.size = st.size;
+	item.created_ms = st.mtime_ms;
+	return replica_list_add(w->out, &item, e);
+}
+
+static int file_list(struct replica *r, int level, uint64_t seek, bool exact_times, struct replica_list *out, struct err *e)
+{
+	struct list_walk w = { .level = level, .seek = seek, .out = out };
+	struct err why = ERR_INIT;
+	char *folder = level_folder(r, level, e);
+	int rc = -1;
+
+	(void)exact_times; /* they always are */
+	if (!folder)
+		return -1;
+	w.folder_len = strlen(folder) + 1;
+	w.path = malloc(w.folder_len + LTX_NAME_SIZE);
+	if (!w.path) {
+		err_nomem(e);
+		goto out;
+	}
+	memcpy(w.path, folder, w.folder_len - 1);
+	w.path[w.folder_len - 1] = '/';
+	rc = os_dir_list(folder, visit_name, &w, &why);
+	if (rc != 0 && why.code == ERR_NOT_FOUND)
+		rc = 0;
+	else if (rc != 0 && e)
+		*e = why;
+out:
+	free(folder);
+	free(w.path);
+	return rc;
+}
+
+/* ---- read ---- */
+
+struct file_reader {
+	struct replica_reader reader;
+	struct os_file file;
+	int64_t offset, end; /* end: INT64_MAX = of the file */
+};
+
+static int file_read(struct replica_reader *reader, void *bytes, size_t n, size_t *got, struct err *e)
+{
+	struct file_reader *f = (struct file_reader *)reader;
+
+	if ((int64_t)n > f->end - f->offset)
+		n = (size_t)(f->end - f->offset);
+	*got = 0;
+	if (n > 0 && os_file_read(&f->file, bytes, n, f->offset, got, e) != 0)
+		return -1;
+	f->offset += (int64_t)*got;
+	return 0;
+}
+
+static void file_close(struct replica_reader *reader)
+{
+	struct file_reader *f = (struct file_reader *)reader;
+
+	os_file_close(&f->file);
+	free(f);
+}
+
+static int file_open(struct replica *r, const struct replica_item *item, int64_t offset, int64_t length,
+                     struct replica_reader **reader, struct err *e)
+{
+	struct file_reader *f = NULL;
+	char *folder = level_folder(r, item->level, e), *path = NULL;
+	int rc = -1;
+
+	assert(offset >= 0 && length >= -1);
+	*reader = NULL;
+	if (!folder || !(path = item_path(folder, item, "", e)))
+		goto out;
+	f = calloc(1, sizeof(*f));
+	if (!f) {
+		err_nomem(e);
+		goto out;
+	}
+	f->file.fd = -1;
+	if (os_file_open(&f->file, path, O_RDONLY, 0, e) != 0)
+		goto out;
+	f->reader.read = file_read;
+	f->reader.close = file_close;
+	f->offset = offset;
+	f->end = length < 0 || length > INT64_MAX - offset ? INT64_MAX : offset + length;
+	if (item->size - offset >= READ_AHEAD_MIN && length < 0)
+		os_file_will_read(&f->file, offset, item->size - offset);
+	*reader = &f->reader;
+	f = NULL;
+	rc = 0;
+out:
+	free(f);
+	free(folder);
+	free(path);
+	return rc;
+}
+
+/* ---- write ---- */
+
+/* Folders of a level, and their names on disk: what we store must not vanish with its folder. */
+static int make_folder(struct replica *r, const char *folder, struct err *e)
+{
+	struct os_owner owner = r->owner_known ? r->dir_owner : (struct os_owner){ 0700, (uint32_t)-1, (uint32_t)-1 };
+	char *up = strdup(folder);
+	struct err why = ERR_INIT;
+	int rc = -1;
+
+	if (!up)
+		return err_nomem(e);
+	if (os_dir_make(folder, &owner, e) != 0)
+		goto out;
+	for (int i = 0; i < 3; i++) { /* ltx/, PATH/ and the folder that PATH is in */
+		char *next = text_path_dir(up);
+
+		free(up);
+		up = next;
+		if (!up) {
+			err_nomem(e);
+			goto out;
+		}
+		if (os_dir_sync(up, &why) != 0 && why.sys != EACCES) { /* a folder we may use but not open: the best we can */
+			if (e)
+				*e = why;
+			goto out;
+		}
+	}
+	rc = 0;
+out:
+	free(up);
+	return rc;
+}
+
+/* Gives the staged file a second name, unless it has another owner, mode or time than the stored one shall have. */
+static bool link_staged(struct replica *r, const struct replica_item *item, const char *staged, const char *tmp)
+{
+	struct os_stat st;
+	uint32_t mode = r->owner_known ? r->file_owner.mode : 0600;
+
+	if (os_stat(staged, &st, NULL) != 0 || st.mode != mode)
+		return false;
+	if (r->owner_known && r->file_owner.uid != (uint32_t)-1 && (st.uid != r->file_owner.uid || st.gid != r->file_owner.gid))
+		return false;
+	if (os_link(staged, tmp, NULL) != 0)
+		return false;
+	return st.mtime_ms == item->created_ms || os_set_times(tmp, item->created_ms, NULL) == 0;
+}
+
+static int copy_staged(struct replica *r, const struct replica_item *item, const char *staged, const char *tmp, struct err *e)
+{
+	struct os_file in = OS_FILE_NONE, out = OS_FILE_NONE;
+	uint32_t mode = r->owner_known ? r->file_owner.mode : 0600;
+	uint8_t *buffer = malloc(COPY_SIZE);
+	int64_t offset = 0;
+	size_t got;
+	int rc = -1;
+
+	if (!buffer) {
+		err_nomem(e);
+		goto out;
+	}
+	if (os_file_open(&in, staged, O_RDONLY, 0, e) != 0 || os_file_open(&out, tmp, O_WRONLY | O_CREAT | O_EXCL, mode, e) != 0)
+		goto out;
+	do {
+		if (os_file_read(&in, buffer, COPY_SIZE, offset, &got, e) != 0)
+			goto out;
+		if (got > 0 && os_file_write(&out, buffer, got, offset, e) != 0)
+			goto out;
+		offset += (int64_t)got;
+	} while (got > 0);
+	if (offset != item->size) {
+		err_set(e, ERR_CORRUPT, "%s has %lld bytes instead of %lld", staged, (long long)offset, (long long)item->size);
+		goto out;
+	}
+	if (r->owner_known && os_set_owner(tmp, mode, r->file_owner.uid, r->file_owner.gid, e) != 0)
+		goto out;
+	if (os_set_times(tmp, item->created_ms, e) != 0 || os_file_sync(&out, e) != 0)
+		goto out;
+	rc = 0;
+out:
+	os_file_close(&in);
+	os_file_close(&out);
+	free(buffer);
+	return rc;
+}
+
+static int file_put(struct replica *r, const struct replica_item *item, const char *staged_path, struct err *e)
+{
+	char *folder = level_folder(r, item->level, e), *path = NULL, *tmp = NULL;
+	struct os_stat st;
+	int rc = -1;
+
+	if (!folder || !(path = item_path(folder, item, "", e)) || !(tmp = item_path(folder, item, ".tmp", e)))
+		goto out;
+	/* A .tmp of a run that broke off may be a second name of a staged file: it is removed, never written to. */
+	if (os_unlink(tmp, e) != 0)
+		goto out;
+	if (os_stat(folder, &st, NULL) != 0 && make_folder(r, folder, e) != 0)
+		goto out;
+	if (!link_staged(r, item, staged_path, tmp)) {
+		if (os_unlink(tmp, e) != 0 || copy_staged(r, item, staged_path, tmp, e) != 0) {
+			os_unlink(tmp, NULL);
+			goto out;
+		}
+	}
+	if (os_rename(tmp, path, e) != 0) {
+		os_unlink(tmp, NULL);
+		goto out;
+	}
+	/* Renaming one name of a file to another name of it does nothing at all. */
+	os_unlink(tmp, NULL);
+	rc = os_dir_sync(folder, e);
+out:
+	free(folder);
+	free(path);
+	free(tmp);
+	return rc;
+}
+
+static int file_remove(struct replica *r, const struct replica_item *items, int count, struct err *e)
+{
+	for (int i = 0; i < count; i++) {
+		char *folder = level_folder(r, items[i].level, e);
+		char *path = folder ? item_path(folder, &items[i], "", e) : NULL;
+		int rc = path ? os_unlink(path, e) : -1;
+
+		free(folder);
+		free(path);
+		if (rc != 0)
+			return -1;
+	}
+	return 0;
+}
+
+static void file_free(struct replica *r)
+{
+	free(r);
+}
+
+static const struct replica_ops file_ops = {
+	.type = "file",
+	.list = file_list,
+	.open = file_open,
+	.put = file_put,
+	.remove = file_remove,
+	.free = file_free,
+};
+
+int replica_file_create(const char *path, struct replica **out, struct err *e)
+{
+	struct replica *r;
+
+	*out = NULL;
+	if (path[0] == '\0')
+		return err_set(e, ERR_INVALID, "file replica path required");
+	r = calloc(1, sizeof(*r));
+	if (!r)
+		return err_nomem(e);
+	r->local = true;
+	if (replica_init(r, &file_ops, path, path, e) != 0) {
+		free(r);
+		return -1;
+	}
+	*out = r;
+	return 0;
+}

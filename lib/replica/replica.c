@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+/* What all kinds of replicas have in common: lists of objects, names, and the choice of a kind by URL. */
+#include "lib/replica/replica.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/text.h"
+
+void replica_list_free(struct replica_list *l)
+{
+	free(l->items);
+	*l = (struct replica_list){ .items = NULL };
+}
+
+int replica_list_add(struct replica_list *l, const struct replica_item *item, struct err *e)
+{
+	if (l->count == l->cap) {
+		if (l->cap > INT32_MAX / 4)
+			return err_set(e, ERR_LIMIT, "too many files in the replica");
+		int cap = l->cap ? l->cap * 2 : 32;
+		struct replica_item *items = realloc(l->items, (size_t)cap * sizeof(*items));
+		if (!items)
+			return err_nomem(e);
+		l->items = items;
+		l->cap = cap;
+	}
+	l->items[l->count++] = *item;
+	return 0;
+}
+
+static int compare_items(const void *pa, const void *pb)
+{
+	const struct replica_item *a = pa, *b = pb;
+
+	if (a->level != b->level)
+		return a->level < b->level ? -1 : 1;
+	if (a->min_txid != b->min_txid)
+		return a->min_txid < b->min_txid ? -1 : 1;
+	if (a->max_txid != b->max_txid)
+		return a->max_txid < b->max_txid ? -1 : 1;
+	return 0;
+}
+
+void replica_list_sort(struct replica_list *l)
+{
+	if (l->count > 1)
+		qsort(l->items, (size_t)l->count, sizeof(*l->items), compare_items);
+}
+
+int replica_list_levels(struct replica *r, int from, int to, bool exact_times, struct replica_list *out, struct err *e)
+{
+	out->count = 0;
+	for (int level = from; level <= to; level++) {
+		if (r->ops->list(r, level, 0, exact_times, out, e) != 0)
+			return -1;
+	}
+	replica_list_sort(out);
+	return 0;
+}
+
+int replica_init(struct replica *r, const struct replica_ops *ops, const char *url, const char *path, struct err *e)
+{
+	r->ops = ops;
+	r->url = strdup(url);
+	r->path = path ? strdup(path) : NULL;
+	if (r->url && (r->path || !path))
+		return 0;
+	free(r->url);
+	free(r->path);
+	r->url = r->path = NULL;
+	return err_nomem(e);
+}
+
+static int create_file(const char *url, struct replica **out, struct err *e)
+{
+	char *path = NULL, *cwd = NULL, *absolute = NULL;
+	int rc = -1;
+
+	if (replica_url_file_path(url, &path, e) != 0 || os_cwd(&cwd, e) != 0)
+		goto out;
+	absolute = path[0] == '/' ? strdup(path) : text_path_join(cwd, path);
+	if (!absolute) {
+		err_nomem(e);
+		goto out;
+	}
+	free(path);
+	path = text_path_clean(absolute);
+	if (!path) {
+		err_nomem(e);
+		goto out;
+	}
+	if (replica_file_create(path, out, e) != 0)
+		goto out;
+	char *copy = strdup(url);
+	if (!copy) {
+		replica_free(*out);
+		*out = NULL;
+		err_nomem(e);
+		goto out;
+	}
+	free((*out)->url);
+	(*out)->url = copy;
+	rc = 0;
+out:
+	free(path);
+	free(cwd);
+	free(absolute);
+	return rc;
+}
+
+/* The kinds of this build. */
+static const struct {
+	const char *type;
+	int (*create)(const char *url, struct replica **out, struct err *e);
+} kinds[] = {
+	{ "file", create_file },
+};
+
+int replica_from_url(const char *url, struct replica **out, struct err *e)
+{
+	const char *type = replica_url_type(url);
+
+	*out = NULL;
+	if (!type && !replica_is_url(url))
+		return err_set(e, ERR_INVALID, "replica url scheme required: %s", url);
+	if (!type)
+		return err_set(e, ERR_INVALID, "unknown replica type in config: \"\"");
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		if (strcmp(kinds[i].type, type) == 0)
+			return kinds[i].create(url, out, e);
+	}
+	return err_set(e, ERR_INVALID, "replicas of type \"%s\" are not supported", type);
+}
+
+void replica_set_owner(struct replica *r, const struct os_owner *file, const struct os_owner *dir)
+{
+	r->file_owner = *file;
+	r->dir_owner = *dir;
+	r->owner_known = true;
+}
+
+void replica_free(struct replica *r)
+{
+	if (!r)
+		return;
+	char *url = r->url, *path = r->path;
+	r->ops->free(r);
+	free(url);
+	free(path);
+}
+
+const char *replica_type(const struct replica *r)
+{
+	return r->ops->type;
+}
+
+const char *replica_path(const struct replica *r)
+{
+	return r->path ? r->path : "";
+}
+
+char *replica_item_name(char out[REPLICA_NAME_SIZE], const struct replica_item *item)
+{
+	char name[LTX_NAME_SIZE];
+
+	snprintf(out, REPLICA_NAME_SIZE, "ltx/%d/%s", item->level, ltx_name(name, item->min_txid, item->max_txid));
+	return out;
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/* Plan and execution in one, with a second way where the first one turns out to be broken. */
+#include "lib/restore/restore.h"
+
+#include <string.h>
+
+#include "lib/restore/internal.h"
+
+enum { WAYS_MAX = 16 };
+
+static void forget_item(struct replica_list *files, const struct replica_item *bad)
+{
+	int n = 0;
+
+	for (int i = 0; i < files->count; i++) {
+		const struct replica_item *item = &files->items[i];
+
+		if (item->level != bad->level || item->min_txid != bad->min_txid || item->max_txid != bad->max_txid)
+			files->items[n++] = *item;
+	}
+	files->count = n;
+}
+
+/* Sound, because a TXID is one state of the database: every way to it that verifies gives the same pages. */
+int restore_with_list(struct replica *r, struct replica_list *files, const struct restore_options *o,
+                      int (*commit)(void *ctx, uint64_t txid, struct err *e), void *ctx, struct restore_plan *plan,
+                      struct restore_result *result, struct err *e)
+{
+	struct restore_target same = { .txid = plan->max_txid };
+	struct err first = ERR_INIT;
+
+	for (int way = 0; way < WAYS_MAX; way++) {
+		struct err why = ERR_INIT;
+
+		if (restore_run_with(r, plan, o, commit, ctx, result, &why) == 0)
+			return 0;
+		if (way == 0 || !result->has_bad)
+			first = why;
+		if (!result->has_bad)
+			break;
+		forget_item(files, &result->bad);
+		if (restore_plan_calc(files, &same, plan, NULL) != 0)
+			break;
+		if (o->warn)
+			o->warn(o->warn_ctx, "restore: going on without a file that cannot be used", &why);
+	}
+	if (e)
+		*e = first;
+	return -1;
+}
+
+int restore_make(struct replica *r, const struct restore_target *target, bool check_bounds, const struct restore_options *o,
+                 struct restore_plan *plan, struct restore_result *result, struct err *e)
+{
+	struct replica_list files = { .items = NULL };
+	int rc = -1;
+
+	*result = (struct restore_result){ .txid = 0 };
+	if (restore_plan_list(r, target, check_bounds, &files, plan, e) == 0)
+		rc = restore_with_list(r, &files, o, NULL, NULL, plan, result, e);
+	replica_list_free(&files);
+	return rc;
+}

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * managed.c - one database's life: when it is looked at, and what is done then.
+ *
+ *             file appears                error
+ *   WAITING ----------------> ACTIVE ----------------> PAUSED
+ *      ^                       |  ^                      |
+ *      +-------- file gone ----+  +----- sync works -----+         store_stop: any -> STOPPED
+ *
+ * How a commit is noticed. A one-shot inotify watch on the WAL fires at the first write after a rest; it is armed again
+ * when a sync begins or when the database comes to rest, so a stream of writes costs one event a sync, not one a write.
+ * SQLite publishes a commit in the wal-index just after its last write to the log, and nothing announces that: so after
+ * an event the mapped wal-index is looked at (no system call) at once, then after 1, 2, 4 … ms until it has moved.
+ * A change after a quiet time is taken at once; in a steady stream syncs begin monitor-interval apart, but never let
+ * more than EARLY_SYNC_BYTES wait. A slow look every 20 s catches what events cannot (some file systems), and every third
+ * one proves the position against the WAL from scratch.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+
+#include "lib/base/log.h"
+#include "lib/base/text.h"
+#include "lib/os/clock.h"
+#include "lib/store/internal.h"
+
+const char *managed_state_name(enum managed_state s)
+{
+	static const char *const names[] = { "waiting", "active", "paused", "stopped" };
+
+	return names[s];
+}
+
+void managed_set_state(struct managed *m, enum managed_state state, const char *reason)
+{
+	if (state != m->state)
+		log_debug("state", LS("system", "store"), LS("db", db_name(m->db)), LS("from", managed_state_name(m->state)),
+		          LS("to", managed_state_name(state)));
+	m->state = state;
+	free(m->reason);
+	m->reason = reason ? strdup(reason) : NULL;
+}
+
+static void arm(struct managed *m, int64_t due_us, int64_t slack_us)
+{
+	loop_timer_set(m->s->o.loop, &m->timer, due_us, slack_us);
+}
+
+static bool monitored(const struct managed *m)
+{
+	return m->o.monitor_interval_ms > 0;
+}
+
+static void tell_no_events(struct managed *m, const struct err *why)
+{
+	if (m->watch_told)
+		return;
+	m->watch_told = true;
+	log_warn("no file events for database, looking every monitor-interval instead", LS("system", "store"),
+	         LS("db", db_name(m->db)), LS("error", err_text(why)));
+}
+
+static void arm_wal_watch(struct managed *m)
+{
+	struct err why = ERR_INIT;
+
+	if (!monitored(m) || m->wal_watch.wd || !db_is_open(m->db))
+		return;
+	if (loop_watch_add(m->s->o.loop, &m->wal_watch, db_wal_path(m->db), IN_MODIFY | IN_ONESHOT, &why) &&
+	    !err_is(&why, ERR_NOT_FOUND))
+		tell_no_events(m, &why);
+}
+
+static void arm_dir_watch(struct managed *m)
+{
+	struct err why = ERR_INIT;
+	char *dir;
+
+	if (!monitored(m) || m->dir_watch.wd)
+		return;
+	dir = text_path_dir(db_path(m->db));
+	if (dir && loop_watch_add(m->s->o.loop, &m->dir_watch, dir, IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO, &why) &&
+	    !err_is(&why, ERR_NOT_FOUND))
+		tell_no_events(m, &why);
+	free(dir);
+}
+
+static void start_sync(struct managed *m)
+{
+	loop_timer_clear(m->s->o.loop, &m->timer);
+	m->last_sync_us = os_mono_us();
+	m->look_step_us = 0;
+	if (m->state == MANAGED_WAITING && m->quiet_looks)
+		m->quiet_looks++;
+	else
+		m->quiet_looks = 0;
+	/* Before the job reads: whatever is written later than that fires again. */
+	arm_wal_watch(m);
+	jobs_sync(m, 0);
+}
+
+/*
+ * How long may a growing WAL be left alone before EARLY_SYNC_BYTES of it are unread? Half of what its rate says, because
+ * the rate may rise; and no longer than twice the last wait, because it may rise steeply.
+ */
+static int64_t time_to_grow(struct managed *m, int64_t now, int64_t unread)
+{
+	int64_t elapsed = now - m->last_look_us, grown = unread - m->last_unread, wait = INT64_MAX;
+
+	if (grown > 0 && elapsed > 0)
+		wait = (EARLY_SYNC_BYTES - unread) / (grown / elapsed + 1) / 2;
+	m->look_step_us = m->look_step_us ? m->look_step_us * 2 : LOOK_FIRST_US;
+	m->last_look_us = now;
+	m->last_unread = unread;
+	if (wait > m->look_step_us)
+		wait = m->look_step_us;
+	return wait < LOOK_MIN_US ? LOOK_MIN_US : wait;
+}
+
+/* Something is committed: now, or when monitor-interval or the size says so. */
+static void consider_change(struct managed *m, int64_t now)
+{
+	int64_t allowed = m->last_sync_us + m->o.monitor_interval_ms * 1000, unread = db_unread_bytes(m->db), wait;
+
+	m->quiet_looks = 0;
+	if (now >= allowed || unread >= EARLY_SYNC_BYTES) {
+		start_sync(m);
+		return;
+	}
+	wait = time_to_grow(m, now, unread);
+	arm(m, wait < allowed - now ? now + wait : allowed, 0);
+}
+
+/* Written to, but nothing is published yet: look again, at growing distances, then trust the watch. */
+static void consider_silence(struct managed *m, int64_t now)
+{
+	int step = m->quiet_looks++ - 1;
+
+	if (m->quiet_looks == QUIET_LOOKS_MAX)
+		arm_wal_watch(m);
+	if (m->quiet_looks > QUIET_LOOKS_MAX)
+		m->quiet_looks = 0;
+	else
+		arm(m, now + ((int64_t)1000 << (step < 10 ? step : 10)), 0);
+}
+
+/* Nothing is going on: the watch is armed; what remains is a checkpoint by time, or polling where events do not work. */
+static void rest(struct managed *m, int64_t now)
+{
+	int64_t due = db_checkpoint_due_us(m->db);
+
+	arm_wal_watch(m);
+	if (due && due <= now) {
+		start_sync(m);
+		return;
+	}
+	if (m->watch_told && (!due || due > now + m->o.monitor_interval_ms * 1000))
+		due = now + m->o.monitor_interval_ms * 1000;
+	if (due)
+		arm(m, due, 500 * 1000);
+}
+
+/* A file that has just appeared gets its first page within milliseconds, and nothing tells us when. */
+static void consider_waiting(struct managed *m, int64_t now)
+{
+	int64_t interval = m->o.monitor_interval_ms * 1000, allowed = m->last_sync_us + interval;
+
+	if (m->quiet_looks && m->quiet_looks < QUIET_LOOKS_MAX) {
+		int64_t soon = m->last_sync_us + ((int64_t)WAITING_LOOK_US << (m->quiet_looks < 8 ? m->quiet_looks : 8));
+
+		allowed = soon < allowed ? soon : allowed;
+	}
+	if (now >= allowed)
+		start_sync(m);
+	else
+		arm(m, allowed, 0);
+}
+
+void managed_consider(struct managed *m)
+{
+	int64_t now = os_mono_us();
+
+	if (m->syncing || m->stop != STOP_NOT || !monitored(m))
+		return;
+	switch (m->state) {
+	case MANAGED_WAITING:
+		consider_waiting(m, now);
+		break;
+	case MANAGED_PAUSED:
+		if (now >= m->retry_us)
+			start_sync(m);
+		else
+			arm(m, m->retry_us, 0);
+		break;
+	case MANAGED_ACTIVE:
+		if (m->reset_wanted)
+			start_sync(m);
+		else if (db_changed(m->db))
+			consider_change(m, now);
+		else if (m->quiet_looks)
+			consider_silence(m, now);
+		else
+			rest(m, now);
+		break;
+	case MANAGED_STOPPED:
+		break;
+	}
+}
+
+static void on_timer(struct loop_timer *t)
+{
+	managed_consider((struct managed *)(void *)((char *)t - offsetof(struct managed, timer)));
+}
+
+static void on_wal_event(struct loop_watch *w, uint32_t mask, const char *name)
+{
+	struct managed *m = (struct managed *)(void *)((char *)w - offsetof(struct managed, wal_watch));
+
+	(void)mask;
+	(void)name;
+	m->quiet_looks = 1;
+	if (!loop_timer_armed(&m->timer) || m->state == MANAGED_ACTIVE)
+		managed_consider(m);
+}
+
+/* The database or one of its companions came, went, or was exchanged. */
+static void on_dir_event(struct loop_watch *w, uint32_t mask, const char *name)
+{
+	struct managed *m = (struct managed *)(void *)((char *)w - offsetof(struct managed, dir_watch));
+	size_t n = strlen(db_name(m->db));
+
+	if (mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED))
+		return;
+	if (!(mask & IN_Q_OVERFLOW) &&
+	    (!name || strncmp(name, db_name(m->db), n) || (name[n] && strcmp(name + n, "-wal") && strcmp(name + n, "-shm"))))
+		return;
+	if (m->syncing || m->stop != STOP_NOT || m->state == MANAGED_PAUSED)
+		return;
+	if (m->state == MANAGED_ACTIVE && (mask & IN_CREATE))
+		return; /* our own connections make -wal and -shm; what matters comes as a rename or a deletion before */
+	m->quiet_looks = m->state == MANAGED_WAITING;
+	start_sync(m);
+}
+
+void managed_slow_look(struct managed *m, bool prove)
+{
+	if (m->syncing || m->stop != STOP_NOT || !monitored(m))
+		return;
+	arm_dir_watch(m);
+	if (m->state == MANAGED_ACTIVE && !loop_timer_armed(&m->timer) && db_changed(m->db) && m->wal_watch.wd) {
+		/* A commit without an event: this file system tells nobody. */
+		struct err why = ERR_INIT;
+
+		err_set(&why, ERR_SYSTEM, "a commit came without an event");
+		tell_no_events(m, &why);
+	}
+	if (m->state == MANAGED_WAITING || (prove && m->state == MANAGED_ACTIVE))
+		start_sync(m);
+	else if (!loop_timer_armed(&m->timer))
+		managed_consider(m);
+}
+
+void managed_start(struct managed *m)
+{
+	m->timer = (struct loop_timer){ .fire = on_timer };
+	m->wal_watch = (struct loop_watch){ .event = on_wal_event };
+	m->dir_watch = (struct loop_watch){ .event = on_dir_event };
+	arm_dir_watch(m);
+	if (monitored(m))
+		start_sync(m);
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+#include "lib/store/upload.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+
+#include "lib/base/log.h"
+#include "lib/ltx/file.h"
+
+enum { BUFFER_SIZE = 64 << 10 };
+
+/*
+ * Levels 0 to 8 only: a snapshot (level 9) is sent at the position of the database and may be ahead of level-0 files that
+ * still wait; to count it would leave a hole there for ever. *snapshot is its TXID, for when those files are gone.
+ */
+static int find_position(struct upload *u, uint64_t *position, uint64_t *snapshot, struct err *e)
+{
+	struct replica_list files = { 0 };
+	int rc = replica_list_levels(u->replica, 0, LTX_LEVEL_MAX, false, &files, e);
+
+	*position = *snapshot = 0;
+	for (int i = 0; !rc && i < files.count; i++) {
+		const struct replica_item *it = &files.items[i];
+		uint64_t *max = it->level == LTX_LEVEL_SNAPSHOT ? snapshot : position;
+
+		if (it->max_txid > *max)
+			*max = it->max_txid;
+	}
+	replica_list_free(&files);
+	return rc;
+}
+
+static int verify(struct os_file *f, uint64_t txid, struct err *e)
+{
+	uint8_t *work = malloc(BUFFER_SIZE + LTX_FRAME_MAX + LTX_PAGE_SIZE_MAX);
+	struct ltx_file_source source;
+	struct ltx_header h;
+	int rc;
+
+	if (!work)
+		return err_nomem(e);
+	rc = ltx_verify(ltx_file_source(&source, f, 0, work, BUFFER_SIZE), work + BUFFER_SIZE,
+	                work + BUFFER_SIZE + LTX_FRAME_MAX, &h, NULL, NULL, e);
+	if (!rc && (h.min_txid != txid || h.max_txid != txid))
+		rc = err_set(e, ERR_CORRUPT, "it holds other TXIDs than its name says");
+	free(work);
+	return rc ? err_wrap(e, "local file %s is not sent", f->path) : 0;
+}
+
+/* Header and size for the listing's sake; the whole file when an earlier process wrote it. ERR_NOT_FOUND when missing. */
+static int look_at_file(struct upload *u, const char *path, uint64_t txid, struct replica_item *item, struct err *e)
+{
+	struct os_file f = OS_FILE_NONE;
+	uint8_t bytes[LTX_HEADER_SIZE];
+	struct ltx_header h;
+	struct os_stat st;
+	int rc = -1;
+
+	if (os_file_open(&f, path, O_RDONLY, 0, e) || os_file_stat(&f, &st, e) ||
+	    os_file_read_exact(&f, bytes, sizeof(bytes), 0, e))
+		goto out;
+	if (ltx_header_decode(bytes, &h, e)) {
+		err_wrap(e, "local file %s is not sent", path);
+		goto out;
+	}
+	if (txid <= u->verify_up_to && verify(&f, txid, e))
+		goto out;
+	*item = (struct replica_item){ .min_txid = txid, .max_txid = txid, .size = st.size, .created_ms = h.timestamp_ms };
+	rc = 0;
+out:
+	os_file_close(&f);
+	return rc;
+}
+
+static int send_one(struct upload *u, uint64_t txid, struct err *e)
+{
+	char *path = db_l0_path(u->db, txid);
+	struct replica_item item;
+	int rc;
+
+	if (!path)
+		return err_nomem(e);
+	rc = look_at_file(u, path, txid, &item, e);
+	if (!rc && !(rc = u->replica->ops->put(u->replica, &item, path, e)))
+		log_info("ltx file uploaded", LS("system", "store"), LS("db", db_name(u->db)),
+		         LS("replica", replica_type(u->replica)), LI("level", 0), LX("minTXID", txid), LX("maxTXID", txid),
+		         LI("size", item.size));
+	free(path);
+	return rc;
+}
+
+static bool local_exists(struct upload *u, uint64_t txid)
+{
+	char *path = db_l0_path(u->db, txid);
+	struct os_stat st;
+	bool there = path && !os_stat(path, &st, NULL);
+
+	free(path);
+	return there;
+}
+
+int upload_run(struct upload *u, uint64_t local_txid, int max_files, const atomic_bool *cancel, struct err *e)
+{
+	uint64_t snapshot = 0;
+	int sent = 0;
+
+	if (!u->position_known) {
+		if (find_position(u, &u->position, &snapshot, e))
+			return -1;
+		u->position_known = true;
+	}
+	/* What the next file would build on is in a snapshot already, and the file is gone: go on behind the snapshot. */
+	if (snapshot > u->position && u->position < local_txid && !local_exists(u, u->position + 1))
+		u->position = snapshot;
+	for (; u->position < local_txid; u->position++, sent++) {
+		if (max_files && sent == max_files)
+			return UPLOAD_MORE;
+		if (cancel && atomic_load_explicit(cancel, memory_order_relaxed))
+			return err_set(e, ERR_CANCELLED, "interrupted");
+		if (send_one(u, u->position + 1, e)) {
+			uint64_t wanted = u->position + 1;
+
+			u->position_known = false;
+			return err_is(e, ERR_NOT_FOUND) && !local_exists(u, wanted) ? UPLOAD_NEEDS_RESET : -1;
+		}
+	}
+	log_info("replica sync", LS("system", "store"), LS("db", db_name(u->db)), LS("replica", replica_type(u->replica)),
+	         LX("txid.replica", u->position), LX("txid.db", local_txid));
+	return UPLOAD_DRAINED;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * upload.h - carries the level-0 files of one database to one replica, in order, each once.
+ *
+ * The position is the replica's: everything up to it is there. It is asked for once (a listing) and after every error,
+ * so that an upload whose answer was lost is recognised. Files that this process did not write itself are verified to
+ * their last byte before they are sent.
+ *
+ * upload_run blocks; one call at a time per upload, on any thread. It may run while the database syncs: it only reads
+ * files that have their final names.
+ */
+#ifndef RIVULET_STORE_UPLOAD_H
+#define RIVULET_STORE_UPLOAD_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/base/err.h"
+#include "lib/db/db.h"
+#include "lib/replica/replica.h"
+
+struct upload {
+	struct db *db;
+	struct replica *replica;
+	uint64_t position;     /* the replica holds everything up to here */
+	bool position_known;
+	uint64_t verify_up_to; /* files up to this TXID were written by an earlier process */
+};
+
+enum upload_result {
+	UPLOAD_DRAINED,     /* the replica holds everything up to local_txid */
+	UPLOAD_MORE,        /* max_files were sent, more wait */
+	UPLOAD_NEEDS_RESET, /* a file that the replica needs next is gone: db_reset, then a full copy */
+};
+
+/* Sends the files position + 1 .. local_txid, at most max_files (0 = all). enum upload_result or -1. */
+int upload_run(struct upload *u, uint64_t local_txid, int max_files, const atomic_bool *cancel, struct err *e);
+
+#endif
