@@ -29,8 +29,11 @@ UNIT     := $(patsubst tests/unit/%.c,%,$(sort $(wildcard tests/unit/test_*.c)))
 SUPPORT  := $(wildcard tests/support/*.c)
 MODEL    := $(wildcard tests/model/*.c)
 FUZZ     := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
-DEP_SRC  := sqlite/sqlite3.c $(addprefix lz4/lib/,lz4.c lz4hc.c lz4frame.c xxhash.c) \
-            $(addprefix libyaml/src/,api.c reader.c scanner.c parser.c loader.c) \
+# The sanitizers look into what reads foreign bytes next to our code; SQLite and BearSSL are compiled for them only
+# once, without, because SQLite alone takes minutes with everything on.
+DEP_SAN  := $(addprefix lz4/lib/,lz4.c lz4hc.c lz4frame.c xxhash.c) \
+            $(addprefix libyaml/src/,api.c reader.c scanner.c parser.c loader.c)
+DEP_SRC  := $(DEP_SAN) sqlite/sqlite3.c \
             $(sort $(patsubst $(DEPS_DIR)/%,%,$(wildcard $(DEPS_DIR)/bearssl/src/*.c $(DEPS_DIR)/bearssl/src/*/*.c)))
 ifeq ($(filter help clean distclean deps,$(MAKECMDGOALS)),)
 include $(DEPS_DIR)/ready.mk
@@ -96,7 +99,7 @@ O_$(1)  := $(B)/obj/$(1)
 ID_$(1) := $$(shell printf '%s' '$$(CC_$(1)) $(if $(filter ship,$(1)),$$(CFLAGS)) $$(F_$(1)) $$(D_$(1)) \
             $$(DEP_sqlite) $$(DEP_libyaml) $$(DEP_bearssl)' | cksum | cut -c 1-6)
 X_$(1)  := $$(DEPS_DIR)/obj-$(1)-$$(ID_$(1))
-L_$(1)  := $$(O_$(1))/libours.a $$(X_$(1))/libdeps.a
+L_$(1)  := $$(O_$(1))/libours.a $$(X_$(1))/libdeps.a $(if $(filter ship test,$(1)),,$$(X_test)/libdeps.a)
 S_$(1)  := $$(SUPPORT:%.c=$$(O_$(1))/%.o)
 opt_$(1) = $(if $(filter ship,$(1)),$$(call opt,$$*) $$(CPPFLAGS))
 $$(O_$(1))/flags: FORCE
@@ -115,7 +118,7 @@ $$(X_$(1))/%.o: $$(DEPS_DIR)/%.c | toolchain-$(1)
 	@mkdir -p $$(@D)
 	$$(Q)$$(CC_$(1)) -w $$(F_$(1)) $$(D_$(1)) $$(opt_$(1)) $$(DEP_$$(firstword $$(subst /, ,$$*))) -c -o $$@.$$$$$$$$ $$< \
 	&& mv $$@.$$$$$$$$ $$@ || { rm -f $$@.$$$$$$$$; exit 1; }
-$$(X_$(1))/libdeps.a: $$(patsubst %.c,$$(X_$(1))/%.o,$$(DEP_SRC))
+$$(X_$(1))/libdeps.a: $$(patsubst %.c,$$(X_$(1))/%.o,$(if $(filter ship test,$(1)),$$(DEP_SRC),$$(DEP_SAN)))
 	$$(Q)rm -f $$@.$$$$$$$$ && $$(AR) qcs $$@.$$$$$$$$ $$^ && mv $$@.$$$$$$$$ $$@
 $$(O_$(1))/applets/%.o: DEFS = -DRIVULET_VERSION=\"$$(VERSION)\" -DRIVULET_COMMIT=\"$$(COMMIT)\"
 $$(patsubst %.c,$$(O_$(1))/%.o,$$(filter applets/%,$$(OURS))): $(B)/obj/version
