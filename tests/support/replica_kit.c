@@ -17,9 +17,15 @@ const char *rk_path(const char *name)
 	static char paths[128][320];
 	static int count;
 
+	const char *path = tmppath(name);
+
+	for (int i = 0; i < count; i++) {
+		if (strcmp(paths[i], path) == 0)
+			return paths[i];
+	}
 	if (count == 128)
 		abort();
-	snprintf(paths[count], sizeof(paths[0]), "%s", tmppath(name));
+	snprintf(paths[count], sizeof(paths[0]), "%s", path);
 	return paths[count++];
 }
 

@@ -147,8 +147,11 @@ static void publish(uint32_t change)
 
 static void *writer(void *unused)
 {
-	for (uint32_t change = 2; !__atomic_load_n(&stop, __ATOMIC_RELAXED); change++)
+	for (uint32_t change = 2; !__atomic_load_n(&stop, __ATOMIC_RELAXED); change++) {
 		publish(change);
+		for (int rest = (int)change % 512; rest > 0 && !__atomic_load_n(&stop, __ATOMIC_RELAXED); rest--)
+			; /* a reader who comes now finds it whole */
+	}
 	return unused;
 }
 
@@ -160,7 +163,7 @@ TEST(never_a_mixed_header)
 	int whole = 0, mixed = 0;
 	publish(1);
 	CHECK_INT(pthread_create(&thread, NULL, writer, NULL), 0);
-	for (int i = 0; i < 100000; i++)
+	for (int i = 0; i < 5000000 && whole < 20000; i++)
 		if (wal_index_read(&shared, &x)) {
 			whole++;
 			mixed += x.frames != x.change * 3 || x.pages != x.change * 6 || x.change < last;
