@@ -94,9 +94,9 @@ def image(t, path):
 
 
 def masked(image_bytes):
-    """Without what the daemon's own frame changes in a database: the two counters in its header."""
+    """Without what the daemon's own frame changes in a database: two counters in its header and SQLite's version."""
     b = bytearray(image_bytes)
-    b[24:28] = b[92:96] = bytes(4)
+    b[24:28], b[92:100] = bytes(4), bytes(8)
     return bytes(b)
 
 
