@@ -130,6 +130,20 @@ TEST(page_sizes_that_cannot_be)
 	}
 }
 
+TEST(nothing_logged_yet)
+{
+	/* SQLite initialises the index of an empty log without a page size; the first commit brings it. */
+	struct map m;
+	struct wal_index x;
+	sample(&m, 4096);
+	memset((uint8_t *)m.words + 14, 0, 2);
+	m.words[4] = 0;
+	seal(&m);
+	CHECK(wal_index_read(&m, &x));
+	CHECK_INT(x.frames, 0);
+	CHECK_INT(x.page_size, 0);
+}
+
 /* ---- while another one writes: second copy, then first copy ---- */
 
 static struct map shared;
