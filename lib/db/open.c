@@ -179,11 +179,13 @@ static void remember_owners(struct db *d, const struct os_stat *st)
 		replica_set_owner(d->o.replica, &d->file_owner, &d->dir_owner);
 }
 
-/* enum db_open_result or -1; what was opened on the way is closed by the caller when the answer is not DB_OPEN_OK. */
+enum { OPEN_AGAIN = -2, OPEN_TRIES = 8 };
+
+/* enum db_open_result, OPEN_AGAIN or -1; the caller closes what was opened when the answer is not DB_OPEN_OK. */
 static int open_steps(struct db *d, struct err *e)
 {
 	uint8_t header[HEADER_SIZE];
-	struct os_stat st, again;
+	struct os_stat st;
 	int rc = look_at_file(d, &st, e);
 
 	if (rc <= 0)
@@ -198,13 +200,14 @@ static int open_steps(struct db *d, struct err *e)
 	rc = read_header(d, header, e);
 	if (rc <= 0)
 		return rc < 0 ? -1 : DB_OPEN_WAITING;
-	if (os_stat(d->path, &again, e))
-		return -1;
-	if (!same_file(d->inode, &again))
-		return err_set(e, ERR_BUSY, "%s was replaced while it was opened", d->path);
 	if (take_meta_directory(d, e) || ensure_wal_mode(d, header, e) || db_read_begin(d, e) || map_index(d, e) ||
 	    open_wal(d, e))
 		return -1;
+	/* Each was opened by its name: an exchange between two of them would mix two databases. */
+	if (!db_identity_holds(d)) {
+		err_set(e, ERR_BUSY, "%s was replaced while it was opened", d->path);
+		return OPEN_AGAIN;
+	}
 	if (!d->position_known && db_position_load(d, e))
 		return -1;
 	log_info("initialized db", LS("system", "store"), LS("path", d->path));
@@ -213,10 +216,22 @@ static int open_steps(struct db *d, struct err *e)
 
 int db_open(struct db *d, struct err *e)
 {
-	int rc = open_steps(d, e);
+	int rc = OPEN_AGAIN;
 
-	if (rc != DB_OPEN_OK)
-		db_close(d);
+	for (int i = 0; i < OPEN_TRIES && rc == OPEN_AGAIN; i++) {
+		if (i) {
+			os_sleep_ms(i);
+			err_clear(e);
+		}
+		rc = open_steps(d, e);
+		/* A file that was there a moment ago: somebody is exchanging them. */
+		if (rc == -1 && err_is(e, ERR_NOT_FOUND))
+			rc = OPEN_AGAIN;
+		if (rc != DB_OPEN_OK)
+			db_close(d);
+	}
+	if (rc == OPEN_AGAIN)
+		rc = -1;
 	d->last_checkpoint_us = os_mono_us();
 	return rc;
 }
