@@ -4,6 +4,7 @@ import os
 import random
 import shutil
 import signal
+import sqlite3
 import time
 
 import lib
@@ -333,6 +334,20 @@ def test_older_copy_put_back_while_running(t):
     oracle.prefix(oracle.equals_source(t, t.path("replica"), db), last, last)
 
 
+def written(t, db):
+    """With the -wal gone and the -shm that describes it still there, SQLite reports an I/O error for a moment."""
+    c = t.connect(db)
+    try:
+        c.execute("CREATE TABLE IF NOT EXISTS after (x)")
+        c.execute("INSERT INTO after VALUES (1)")
+        return True
+    except sqlite3.OperationalError as e:
+        lib.contains(str(e), "disk I/O error")
+        return False
+    finally:
+        c.close()
+
+
 def companion_deleted(t, *suffixes):
     db = oracle.create(t)
     d = oracle.start(t, db)
@@ -343,10 +358,7 @@ def companion_deleted(t, *suffixes):
     last = {1: oracle.Writer(t, db, count=10).wait()} if "-wal" not in suffixes else None
     if last is None:  # the commits that were only in the WAL are gone with it
         os.unlink(t.path("side1.log"))
-        c = t.connect(db)
-        c.execute("CREATE TABLE IF NOT EXISTS after (x)")
-        c.execute("INSERT INTO after VALUES (1)")
-        c.close()
+        t.wait(lambda: written(t, db), "a write to the database")
     settled(t, db)
     oracle.stop(d, "was replaced")
     oracle.equals_source(t, t.path("replica"), db)
