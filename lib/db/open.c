@@ -130,6 +130,31 @@ out:
 	return rc;
 }
 
+/* SQLite keeps the WAL beside the file itself, wherever a symbolic link to it may be. */
+static int name_companions(struct db *d, struct err *e)
+{
+	const char *real = sqlite3_db_filename(d->r, "main");
+	size_t n = real ? strlen(real) : 0;
+	char *wal, *shm;
+
+	if (!n || (!strncmp(d->wal_path, real, n) && !strcmp(d->wal_path + n, "-wal")))
+		return 0;
+	wal = malloc(n + sizeof("-wal"));
+	shm = malloc(n + sizeof("-shm"));
+	if (!wal || !shm) {
+		free(wal);
+		free(shm);
+		return err_nomem(e);
+	}
+	strcat(strcpy(wal, real), "-wal");
+	strcat(strcpy(shm, real), "-shm");
+	free(d->wal_path);
+	free(d->shm_path);
+	d->wal_path = wal;
+	d->shm_path = shm;
+	return 0;
+}
+
 static int open_connection(struct db *d, struct err *e)
 {
 	if (db_conn_open(d, &d->r, e))
@@ -137,7 +162,7 @@ static int open_connection(struct db *d, struct err *e)
 	if (sqlite3_file_control(d->r, "main", SQLITE_FCNTL_FILE_POINTER, &d->r_file) != SQLITE_OK || !d->r_file ||
 	    !d->r_file->pMethods)
 		return err_set(e, ERR_SYSTEM, "SQLite has not opened %s", d->path);
-	return 0;
+	return name_companions(d, e);
 }
 
 static int map_index(struct db *d, struct err *e)
