@@ -213,7 +213,7 @@ TEST(broken_inputs)
 	in[1].data[0]--;
 	/* A damage that only the very end of an input shows. */
 	for (int i = 0; i < 3; i++) {
-		char words[80];
+		char words[120];
 		in[i].data[in[i].len - 1] ^= 1;
 		CHECK_INT(merge(3), -1);
 		snprintf(words, sizeof words, "000000000000000%d-000000000000000%d.ltx: file checksum mismatch", i + 1, i + 1);
