@@ -31,8 +31,8 @@ static bool make(const char *path, const char *sql)
 {
 	static const char *const after[] = {
 		"CREATE TABLE u(a, b)", "CREATE INDEX u_b ON u(b)",
-		"WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300) "
-		"INSERT INTO t(a, b) SELECT i, hex(i * 7919) || ' text of a row' FROM n",
+		("WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300) "
+		 "INSERT INTO t(a, b) SELECT i, hex(i * 7919) || ' text of a row' FROM n"),
 		"INSERT INTO u SELECT a, b FROM t",
 		"COMMIT", "PRAGMA wal_checkpoint(TRUNCATE)",
 	};
