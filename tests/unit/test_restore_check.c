@@ -26,12 +26,13 @@ static int compare_backwards(void *ctx, int an, const void *a, int bn, const voi
 	return rc ? -rc : bn - an;
 }
 
-/* Two filled tables t and u with an index each, in WAL mode, after whatever sql makes of t. Knows mine() and BACKWARDS. */
+/* Two filled tables t and u with an index each, in WAL mode, after what sql makes of t. Knows mine() and BACKWARDS. */
 static bool make(const char *path, const char *sql)
 {
 	static const char *const after[] = {
 		"CREATE TABLE u(a, b)", "CREATE INDEX u_b ON u(b)",
-		"WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300) INSERT INTO t(a, b) SELECT i, hex(i * 7919) || ' text of a row' FROM n",
+		("WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300) "
+		 "INSERT INTO t(a, b) SELECT i, hex(i * 7919) || ' text of a row' FROM n"),
 		"INSERT INTO u SELECT a, b FROM t",
 		"COMMIT", "PRAGMA wal_checkpoint(TRUNCATE)",
 	};
@@ -84,9 +85,11 @@ static unsigned byte_at(const char *path, long offset)
 /* A child of a root page that is an inner one: its right-most pointer. */
 static long last_leaf(const char *path, const char *name)
 {
-	long at = (root_page(path, name) - 1) * 1024;
+	long at = (root_page(path, name) - 1) * 1024, page = 0;
 
-	return (long)(byte_at(path, at + 8) << 24 | byte_at(path, at + 9) << 16 | byte_at(path, at + 10) << 8 | byte_at(path, at + 11));
+	for (int i = 8; i < 12; i++)
+		page = page << 8 | byte_at(path, at + i);
+	return page;
 }
 
 /* The type byte of a page in the middle of a b-tree: no structure survives that. */
@@ -136,15 +139,18 @@ static const struct schema {
 	           SCHEMA("('table', 'r', 'r', 0, 'CREATE VIRTUAL TABLE r USING rtree(id, a, b)')"), true },
 	{ "check", "CREATE TABLE t(a, b CHECK(mine(b) <> '')); CREATE INDEX t_b ON t(b)", true },
 	{ "expression index", "CREATE TABLE t(a, b); CREATE INDEX t_b ON t(b); CREATE INDEX t_x ON t(mine(b))", false },
-	{ "partial index", "CREATE TABLE t(a, b); CREATE INDEX t_b ON t(b); CREATE INDEX t_x ON t(a) WHERE mine(b) > ''", false },
+	{ "partial index", "CREATE TABLE t(a, b); CREATE INDEX t_b ON t(b);"
+	                   "CREATE INDEX t_x ON t(a) WHERE mine(b) > ''", false },
 	{ "virtual column", "CREATE TABLE t(a, b, c TEXT NOT NULL AS (mine(b)) VIRTUAL); CREATE INDEX t_b ON t(b)", false },
 	{ "stored column", "CREATE TABLE t(a, b, c TEXT NOT NULL AS (mine(b)) STORED); CREATE INDEX t_b ON t(b)", true },
 	{ "strict", "CREATE TABLE t(a INT, b TEXT, c INT AS (mine(a)) VIRTUAL) STRICT; CREATE INDEX t_b ON t(b)", false },
 	{ "collation", "CREATE TABLE t(a, b TEXT COLLATE backwards); CREATE INDEX t_b ON t(b)", false },
-	{ "collation, no rowid", "CREATE TABLE t(a, b TEXT COLLATE backwards, PRIMARY KEY(b, a)) WITHOUT ROWID; CREATE INDEX t_b ON t(a)", false },
+	{ "collation, no rowid", "CREATE TABLE t(a, b TEXT COLLATE backwards, PRIMARY KEY(b, a)) WITHOUT ROWID;"
+	                         "CREATE INDEX t_b ON t(a)", false },
 	{ "view and trigger", "CREATE TABLE t(a, b); CREATE INDEX t_b ON t(b); CREATE VIEW v AS SELECT mine(a) FROM t;"
 	                      "CREATE TRIGGER r AFTER DELETE ON t BEGIN SELECT mine(old.a); END", true },
-	{ "odd names", "CREATE TABLE \"it's 5\"(x); INSERT INTO \"it's 5\" VALUES(1); CREATE TABLE \"5\"(x); CREATE TABLE t(a, b);"
+	{ "odd names", "CREATE TABLE \"it's 5\"(x); INSERT INTO \"it's 5\" VALUES(1); CREATE TABLE \"5\"(x);"
+	               "CREATE TABLE t(a, b);"
 	               "CREATE INDEX t_b ON t(b); CREATE INDEX t_x ON t(mine(b))", false },
 };
 
@@ -252,8 +258,10 @@ TEST(cancelled)
 	CHECK_OK(restore_check_database(path, RESTORE_CHECK_FULL, &cancel, &e), &e);
 	/* set, it stops a check that would take long */
 	CHECK_INT(sqlite3_open(path, &db), SQLITE_OK);
-	int rc = sqlite3_exec(db, "PRAGMA synchronous=OFF; WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)"
-	                      "INSERT INTO u SELECT i, i * 7919 % 100000 || ' and more text to make it long' FROM n", NULL, NULL, NULL);
+	int rc = sqlite3_exec(db, "PRAGMA synchronous=OFF;"
+	                      "WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)"
+	                      "INSERT INTO u SELECT i, i * 7919 % 100000 || ' and more text to make it long' FROM n",
+	                      NULL, NULL, NULL);
 	sqlite3_close(db);
 	CHECK_INT(rc, SQLITE_OK);
 	cancel = true;

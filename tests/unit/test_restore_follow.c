@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Follow mode, driven by its callbacks: what happens to the replica happens when it says that it has started, has applied
- * something, or could not. Sleeping only moves a clock, so nothing here waits.
+ * Follow mode, driven by its callbacks: what happens to the replica happens when it says that it has started, has
+ * applied something, or could not. Sleeping only moves a clock, so nothing here waits.
  */
 #include <errno.h>
 #include <sqlite3.h>
@@ -66,7 +66,8 @@ static bool make_states(void)
 /* Stores TXIDs from..to as one file; a snapshot when from is 1. */
 static bool store(const char *path, int level, int from, int to)
 {
-	return make_states() && rk_diff(path, level, (uint64_t)from, (uint64_t)to, from > 1 ? state(from - 1) : NULL, state(to));
+	return make_states() &&
+	       rk_diff(path, level, (uint64_t)from, (uint64_t)to, from > 1 ? state(from - 1) : NULL, state(to));
 }
 
 /* The output is state n, but for the bytes that follow mode has to make its own. */
@@ -306,8 +307,10 @@ static bool read_three(struct run *run)
 
 	if (!run->extra && sqlite3_open(run->output, (sqlite3 **)&run->extra) != SQLITE_OK)
 		return true;
-	rows[run->reached] = sqlite3_prepare_v2(run->extra, "SELECT b LIKE 'three%' FROM t WHERE a = 3", -1, &s, NULL) == SQLITE_OK &&
-	                     sqlite3_step(s) == SQLITE_ROW ? sqlite3_column_int(s, 0) : -1;
+	rows[run->reached] = -1;
+	sqlite3_prepare_v2(run->extra, "SELECT b LIKE 'three%' FROM t WHERE a = 3", -1, &s, NULL);
+	if (sqlite3_step(s) == SQLITE_ROW)
+		rows[run->reached] = sqlite3_column_int(s, 0);
 	sqlite3_finalize(s);
 	return false;
 }
@@ -321,7 +324,8 @@ TEST(transaction_without_page_one)
 	run_init(&run, "nopage1");
 	CHECK(resume_at(&run, 2) && kit_load(&a, state(2)) && kit_load(&b, state(3)) && a.len == b.len);
 	memcpy(b.data, a.data, 1024);
-	CHECK(memcmp(a.data, b.data, a.len) != 0 && rk_write(mixed, b.data, b.len) && rk_diff(run.path, 0, 3, 3, state(2), mixed));
+	CHECK(memcmp(a.data, b.data, a.len) != 0 && rk_write(mixed, b.data, b.len));
+	CHECK(rk_diff(run.path, 0, 3, 3, state(2), mixed));
 	mem_free(&a);
 	mem_free(&b);
 	run.on_started = run.on_applied = read_three;
@@ -334,6 +338,8 @@ TEST(transaction_without_page_one)
 }
 
 /* ---- the start ---- */
+
+#define SIDECAR "read txid file for crash recovery: parse txid file: "
 
 TEST(resume_needs_its_sidecar)
 {
@@ -351,10 +357,10 @@ TEST(resume_needs_its_sidecar)
 
 	const char *side = rk_path("nosidecar.db-txid");
 	static const char *const bad[][2] = {
-		{ "zz\n", "read txid file for crash recovery: parse txid file: invalid formatted transaction id length: \"zz\"" },
-		{ "", "read txid file for crash recovery: parse txid file: invalid formatted transaction id length: \"\"" },
-		{ "000000000000000g\n", "read txid file for crash recovery: parse txid file: invalid transaction id format: \"000000000000000g\"" },
-		{ "00000000000000001\n", "read txid file for crash recovery: parse txid file: invalid formatted transaction id length: \"00000000000000001\"" },
+		{ "zz\n", SIDECAR "invalid formatted transaction id length: \"zz\"" },
+		{ "", SIDECAR "invalid formatted transaction id length: \"\"" },
+		{ "000000000000000g\n", SIDECAR "invalid transaction id format: \"000000000000000g\"" },
+		{ "00000000000000001\n", SIDECAR "invalid formatted transaction id length: \"00000000000000001\"" },
 	};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		CHECK(rk_write(side, bad[i][0], strlen(bad[i][0])));
@@ -388,8 +394,9 @@ TEST(pruned_history)
 	CHECK(resume_at(&run, 1));
 	CHECK(rk_store(run.path, 9, 100, 200, "x", 1, 0));
 	CHECK_INT(run_follow(&run), -1);
-	snprintf(want, sizeof(want), "cannot resume follow mode: saved TXID 0000000000000001 is behind the earliest snapshot (min TXID "
-	         "0000000000000064); replica history has been pruned -- delete %s and %s-txid to re-restore", run.output, run.output);
+	snprintf(want, sizeof(want), "cannot resume follow mode: saved TXID 0000000000000001 is behind the earliest snapshot "
+	         "(min TXID 0000000000000064); replica history has been pruned -- delete %s and %s-txid to re-restore",
+	         run.output, run.output);
 	want[ERR_TEXT_SIZE - 1] = '\0';
 	CHECK_STR(run.e.text, want);
 	run_end(&run);
@@ -482,8 +489,8 @@ TEST(gap_without_a_bridge_is_said)
 	CHECK(resume_at(&run, 2) && store(run.path, 0, 4, 4));
 	run.on_warn = stop_after_three;
 	CHECK_OK(run_follow(&run), &run.e);
-	CHECK_STR(run.warned, "follow: error applying updates: no progress: the replica has transactions up to 0000000000000004, "
-	          "but none that follow 0000000000000002");
+	CHECK_STR(run.warned, "follow: error applying updates: no progress: the replica has transactions up to "
+	          "0000000000000004, but none that follow 0000000000000002");
 	CHECK(output_is(run.output, 2));
 	CHECK_INT(sidecar(run.output), 2);
 	run_end(&run);
@@ -643,6 +650,46 @@ TEST(killed_at_any_moment)
 		CHECK(kill_and_resume("killed", 3, calls, at, &killed));
 	}
 	CHECK(at > 6);
+}
+
+/* ---- failing calls ---- */
+
+/* The n-th call fails, once: it is tried again, or it was the first restore, which then has left nothing. */
+TEST(failing_calls)
+{
+	static const unsigned kinds[] = {
+		OS_CALL_OPEN, OS_CALL_READ, OS_CALL_WRITE, OS_CALL_SYNC, OS_CALL_TRUNCATE, OS_CALL_NAME, OS_CALL_LOOK, OS_CALL_LOCK,
+	};
+	const char *path = rk_path("failing"), *output = rk_path("failing.db");
+	struct run run;
+
+	CHECK(store(path, 9, 1, 3));
+	for (int i = 4; i <= STATES; i++)
+		CHECK(store(path, 0, i, i));
+	for (size_t i = 0; i < 2 * sizeof(kinds) / sizeof(kinds[0]); i++) {
+		bool hit = true, resume = i % 2;
+
+		for (uint64_t at = 1; hit && at < 100; at++) {
+			run_init(&run, "failing");
+			unlink(output);
+			unlink(rk_path("failing.db-txid"));
+			CHECK(!resume || resume_at(&run, 3));
+			run.stop_at = STATES;
+			os_fault_set(&(struct os_fault_plan){ .mode = OS_FAULT_ONCE, .at = at, .calls = kinds[i / 2], .errnum = EIO });
+			run_follow(&run);
+			hit = os_fault_hit();
+			os_fault_set(NULL);
+			if (run.rc != 0) {
+				CHECK(run.e.text[0] != '\0');
+				CHECK(!rk_exists(output) || sidecar(output) == 3 || sidecar(output) == STATES);
+				CHECK_OK(run_follow(&run), &run.e);
+			}
+			CHECK(output_is(output, STATES));
+			CHECK_INT(sidecar(output), STATES);
+			run_end(&run);
+		}
+		CHECK(!hit);
+	}
 }
 
 TEST_MAIN
