@@ -192,7 +192,7 @@ static int fail(const struct options *o, struct err *e)
 		log_info("no matching backups found");
 		return 0;
 	}
-	if (err_is(e, ERR_GAP))
+	if (err_is(e, ERR_GAP) && strncmp(e->text, "non-contiguous", 14) == 0)
 		err_wrap(e, "cannot calc restore plan");
 	return output_error(e);
 }

@@ -52,7 +52,8 @@ static int fetch_file(struct batch *b, struct feed *feed, const struct replica_i
 		return err_set(e, ERR_CORRUPT, "the snapshot does not reach page %u", h.commit);
 	if (restore_check_header(&h, item, e) != 0)
 		return -1;
-	if (h.page_size != b->apply->page_size)
+	b->apply->other_page_size = h.page_size != b->apply->page_size;
+	if (b->apply->other_page_size)
 		return err_set(e, ERR_CORRUPT, "page size %u, but the database has %u", h.page_size,
 		               b->apply->page_size);
 	b->ends[b->count++] = os_spool_size(&b->spool);
@@ -205,7 +206,7 @@ int apply_batch(struct apply *a, struct replica *r, const struct restore_plan *p
 	int rc = -1;
 
 	a->applied = 0;
-	a->has_bad = false;
+	a->has_bad = a->other_page_size = false;
 	if (!b)
 		return err_nomem(e);
 	b->apply = a;

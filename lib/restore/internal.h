@@ -128,6 +128,7 @@ struct apply {
 	int applied;               /* items of the plan that are in the database now */
 	bool has_bad;              /* the failure is this object's */
 	struct replica_item bad;
+	bool other_page_size;      /* a sound file has pages of another size: nothing can be applied over the old ones */
 };
 
 /*
