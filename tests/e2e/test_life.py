@@ -134,7 +134,10 @@ def test_application_killed_again_and_again(t):
         w.wait_for(acknowledged + 1)
         time.sleep(rng.random() * 0.4)
         acknowledged = w.kill()
-    oracle.stop(d, "wal-index")
+    oracle.stop(d)
+    oracle.prefix(oracle.restore(t, t.path("replica")), {1: acknowledged}, {1: acknowledged + 1})
+    # A commit that was written, but not published when its writer died, comes into being when the WAL is next recovered.
+    oracle.stop(oracle.start(t, db))
     oracle.prefix(oracle.equals_source(t, t.path("replica"), db), {1: acknowledged}, {1: acknowledged + 1})
 
 
@@ -488,3 +491,123 @@ def test_many_databases_of_many_daemons(t):
         last = {i + 1: w.wait()}
         oracle.stop(d)
         oracle.prefix(oracle.equals_source(t, t.path("r%d" % i), db), last, last)
+
+
+# ---- a long first copy ----
+
+def copying(t):
+    db = oracle.create(t, pad=80000)
+    d = t.daemon("replicate", "-log-level", "debug", db, oracle.url(t.path("replica")))
+    d.wait_log("snap=true")
+    return db, d
+
+
+def staged(t):
+    return [n for n in t.files(".app.db-litestream") + t.files("replica") if n.endswith(".tmp")]
+
+
+def test_two_signals_during_the_first_copy(t):
+    db, d = copying(t)
+    d.send(signal.SIGTERM)
+    time.sleep(0.02)
+    d.send(signal.SIGTERM)
+    lib.equal(d.wait(10), 0, "exit status")
+    lib.equal(staged(t), [], "staging files")
+    oracle.stop(oracle.start(t, db))
+    oracle.equals_source(t, t.path("replica"), db)
+
+
+def test_one_signal_during_the_first_copy(t):
+    """It is finished, and what was committed meanwhile is in the replica too."""
+    db, d = copying(t)
+    last = {1: oracle.Writer(t, db, count=3).wait()}
+    lib.equal(d.stop(), 0, "exit status")
+    oracle.prefix(oracle.equals_source(t, t.path("replica"), db), last, last)
+
+
+def test_killed_during_the_first_copy(t):
+    db, d = copying(t)
+    d.kill()
+    oracle.stop(oracle.start(t, db))
+    lib.equal(staged(t), [], "staging files")
+    oracle.equals_source(t, t.path("replica"), db)
+
+
+def test_commits_during_the_first_copy(t):
+    db, d = copying(t)
+    w = oracle.Writer(t, db, autocheckpoint=4, seconds=2)
+    last = {1: w.wait()}
+    oracle.stop(d)
+    oracle.prefix(oracle.equals_source(t, t.path("replica"), db), last, last)
+    lib.equal(copies(d), 1, "full copies")
+
+
+# ---- applications with habits ----
+
+def test_exclusive_locking_mode(t):
+    """Nobody else gets in; when the application lets go, we do."""
+    db = oracle.create(t)
+    c = t.connect(db)
+    c.execute("PRAGMA locking_mode = EXCLUSIVE")
+    c.execute("INSERT INTO log VALUES (9, 1, '', 0, 0)")
+    d = t.daemon("replicate", db, oracle.url(t.path("replica")))
+    lib.contains(d.wait_log("level=ERROR"), "database is locked", "log line")
+    c.execute("INSERT INTO log VALUES (9, 2, '', 0, 0)")
+    c.close()
+    d.wait_log("replica sync", 20)
+    lib.equal(d.stop(), 0, "exit status")
+    oracle.equals_source(t, t.path("replica"), db)
+
+
+def test_switch_to_a_rollback_journal(t):
+    """SQLite refuses that while another connection is there, which we are."""
+    db = oracle.create(t)
+    d = oracle.start(t, db)
+    c = t.connect(db)
+    c.execute("PRAGMA busy_timeout = 50")
+    try:
+        lib.equal(c.execute("PRAGMA journal_mode = delete").fetchone(), ("wal",), "journal mode")
+    except sqlite3.OperationalError as e:
+        lib.equal(str(e), "database is locked", "the application's error")
+    c.execute("INSERT INTO log VALUES (9, 1, '', 0, 0)")
+    c.close()
+    oracle.stop(d)
+    oracle.equals_source(t, t.path("replica"), db)
+
+
+def test_application_without_a_busy_timeout(t):
+    """It may meet our lock once in a while, for a moment, and then gets through."""
+    db = oracle.create(t)
+    d = oracle.start(t, db)
+    c = t.connect(db)
+    c.execute("PRAGMA busy_timeout = 0")
+    c.execute("PRAGMA wal_autocheckpoint = 0")
+    busy, end = 0, time.monotonic() + 3
+    k = 0
+    while time.monotonic() < end:
+        try:
+            c.execute("INSERT INTO data VALUES (9, ?, 0, randomblob(20000))", (k,))
+            k += 1
+            busy = 0
+        except sqlite3.OperationalError as e:
+            lib.equal(str(e), "database is locked", "the application's error")
+            busy += 1
+            lib.check(busy < 200, "locked for more than 2 s")
+            time.sleep(0.01)
+    c.close()
+    oracle.stop(d)
+    oracle.equals_source(t, t.path("replica"), db)
+
+
+def test_two_restores_to_one_place(t):
+    db = oracle.create(t, pad=60000)
+    oracle.stop(oracle.start(t, db))
+    words = ("restore", "-o", t.path("out.db"), oracle.url(t.path("replica")))
+    first, second = t.daemon(*words), t.daemon(*words)
+    codes = sorted((first.wait(), second.wait()))
+    lib.equal(codes, [0, 1], "exit statuses")
+    text = first.err_text() + second.err_text()
+    lib.equal(text.count("\n"), 1, "lines on standard error")
+    lib.check("another restore to" in text or "already exists" in text, text)
+    oracle.same_bytes(lib.read_file(t.path("out.db")), oracle.image(t, db))
+    lib.equal([n for n in t.files() if n.startswith("out")], ["out.db"], "files")

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The daemon beside applications of many kinds. After a clean stop the restored database is the source, byte for byte;
 every TXID on the way is a state that the applications had committed (spec: the oracle)."""
+import os
+import shutil
 import time
 
 import lib
@@ -151,6 +153,10 @@ def test_transaction_larger_than_a_chunk(t):
     c.execute("UPDATE big SET x = zeroblob(1000000) WHERE rowid % 2")
     c.close()
     last = {1: oracle.Writer(t, db, count=20).wait()}
+    t.wait(lambda: any(os.path.getsize(t.path("replica", name)) > 50 << 20 for name in t.files("replica")), "the large file in the replica", 30)
+    with open("/proc/%d/status" % d.pid) as f:
+        peak = int([line for line in f if line.startswith("VmHWM")][0].split()[1])
+    lib.check(peak < 32 << 10, "peak memory: %d MB" % (peak >> 10))
     oracle.stop(d)
     oracle.prefix(oracle.equals_source(t, t.path("replica"), db), last, last)
 
@@ -207,3 +213,33 @@ def test_nothing_is_added_to_the_database(t):
     lib.equal(c.execute("PRAGMA user_version").fetchone(), (0,), "user_version")
     c.close()
     lib.check(len(before) > 2)
+
+
+@lib.limit(120)
+def test_beyond_the_lock_page(t):
+    """The page at 1 GiB is SQLite's for its locks and in no file; databases go on behind it."""
+    if shutil.disk_usage(t.dir).free < 5 << 30:
+        lib.skip("needs 5 GB")
+    db = t.path("app.db")
+    c = t.connect(db)
+    c.execute("PRAGMA page_size = 65536")
+    c.execute("PRAGMA journal_mode = off")
+    c.execute("PRAGMA synchronous = off")
+    c.execute("CREATE TABLE x (id INTEGER PRIMARY KEY, body BLOB)")
+    c.execute("BEGIN")
+    c.executemany("INSERT INTO x (body) VALUES (zeroblob(?))", [(64 << 20,)] * 16)
+    c.execute("COMMIT")
+    c.execute("PRAGMA journal_mode = wal")
+    size = os.path.getsize(db)
+    lib.check(size > 1 << 30, "%d bytes" % size)
+    d = t.daemon("replicate", "-log-level", "debug", db, oracle.url(t.path("replica")))
+    d.wait_log("replica sync", 60)
+    c.execute("INSERT INTO x (body) VALUES (randomblob(300000))")
+    c.execute("UPDATE x SET body = zeroblob(1000) WHERE id = 3")
+    c.execute("INSERT INTO x (body) VALUES (randomblob(3000000))")
+    oracle.stop(d)
+    out = oracle.restore(t, t.path("replica"))
+    c.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    c.close()
+    r = t.run("-s", db, out, program="/usr/bin/cmp")
+    lib.equal((r.code, r.out), (0, ""), "comparison with the source")
