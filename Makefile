@@ -31,7 +31,7 @@ MODEL    := $(wildcard tests/model/*.c)
 FUZZ     := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 # The sanitizers look into what reads foreign bytes next to our code; SQLite and BearSSL are compiled for them only
 # once, without, because SQLite alone takes minutes with everything on.
-DEP_SAN  := $(addprefix lz4/lib/,lz4.c lz4hc.c lz4frame.c xxhash.c) \
+DEP_SAN  := lz4/lib/lz4.c \
             $(addprefix libyaml/src/,api.c reader.c scanner.c parser.c loader.c)
 DEP_SRC  := $(DEP_SAN) sqlite/sqlite3.c \
             $(sort $(patsubst $(DEPS_DIR)/%,%,$(wildcard $(DEPS_DIR)/bearssl/src/*.c $(DEPS_DIR)/bearssl/src/*/*.c)))

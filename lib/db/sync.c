@@ -121,22 +121,20 @@ static int ensure_open(struct db *d, struct err *e)
 }
 
 /*
- * The replica cannot be asked, so no TXID is safe to use. The lock stays, so that nothing is lost while it is away -
- * until the WAL has grown to the brake's size: the host's disk comes first, a full copy will follow.
+ * A sync failed: the replica cannot be asked which TXID is next, the disk is full, … The lock stays, so that nothing is
+ * lost meanwhile - until the WAL has grown to the brake's size: then the host's disk comes first. The application's own
+ * checkpoints can restart the WAL again, and what cannot be proven afterwards becomes a full copy.
  */
-static int recover_or_wait(struct db *d, struct err *e)
+static void let_go_if_large(struct db *d)
 {
 	struct wal_index index;
 
-	if (!db_position_recover(d, e))
-		return 0;
-	if (d->reading && db_index_read(d, &index, NULL) == 0 && index.frames >= d->o.truncate_pages) {
-		log_warn("replica is away and the WAL has grown large: no longer holding it", LS("system", "store"),
-		         LS("db", d->name), LI("wal_pages", index.frames));
-		db_read_end(d);
-		d->continuity = false;
-	}
-	return -1;
+	if (!d->reading || db_index_read(d, &index, NULL) || index.frames < d->o.truncate_pages)
+		return;
+	log_warn("sync fails and the WAL has grown large: no longer holding it", LS("system", "store"), LS("db", d->name),
+	         LI("wal_pages", index.frames));
+	db_read_end(d);
+	d->continuity = false;
 }
 
 static int sync_open(struct db *d, unsigned flags, struct db_sync_result *r, struct err *e)
@@ -149,7 +147,7 @@ static int sync_open(struct db *d, unsigned flags, struct db_sync_result *r, str
 		return -1;
 	if (!d->position_known && db_position_load(d, e))
 		goto out;
-	if (hold(d, e) || recover_or_wait(d, e) || db_catch_up(d, w, 0, &r->files, e))
+	if (hold(d, e) || db_position_recover(d, e) || db_catch_up(d, w, 0, &r->files, e))
 		goto out;
 	need = flags & DB_SYNC_NO_CHECKPOINT ? DB_CHECKPOINT_NONE : db_checkpoint_need(d);
 	if (need != DB_CHECKPOINT_NONE && db_checkpoint(d, w, need == DB_CHECKPOINT_BRAKE, &r->files, &r->restarted, e))
@@ -179,5 +177,7 @@ int db_sync(struct db *d, unsigned flags, struct db_sync_result *r, struct err *
 		d->reading = false;
 		d->continuity = false;
 	}
+	if (rc)
+		let_go_if_large(d);
 	return rc;
 }

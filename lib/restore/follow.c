@@ -61,7 +61,8 @@ static int open_database(struct follow *f, struct err *e)
 	if (f->page_size == 1)
 		f->page_size = LTX_PAGE_SIZE_MAX;
 	if (!ltx_page_size_valid(f->page_size))
-		return err_set(e, ERR_CORRUPT, "read page size from database header: invalid page size %u", f->page_size);
+		return err_set(e, ERR_CORRUPT, "read page size from database header: invalid page size %u",
+		               f->page_size);
 	return 0;
 }
 
@@ -111,8 +112,8 @@ static int check_not_pruned(struct follow *f, struct err *e)
 	}
 	if (f->plan.count > 0 || min == UINT64_MAX || min <= f->txid)
 		return 0;
-	return err_set(e, ERR_GAP, "cannot resume follow mode: saved TXID %s is behind the earliest snapshot (min TXID %s); "
-	               "replica history has been pruned -- delete %s and %s-txid to re-restore",
+	return err_set(e, ERR_GAP, "cannot resume follow mode: saved TXID %s is behind the earliest snapshot "
+	               "(min TXID %s); replica history has been pruned -- delete %s and %s-txid to re-restore",
 	               text_txid(ours, f->txid), text_txid(first, min), f->output, f->output);
 }
 
@@ -191,8 +192,8 @@ static uint64_t newest(const struct follow *f)
 
 /*
  * Finds the files that lead on, cheaply if that is possible: level 0 from our TXID on says all while it has no gap. The
- * other levels are asked for when it has, and now and then, because level 0 may have been emptied. Snapshots, which have
- * all pages, come last.
+ * other levels are asked for when it has, and now and then, because level 0 may have been emptied. Snapshots, which
+ * have all pages, come last.
  */
 static int find_files(struct follow *f, struct err *e)
 {
@@ -311,8 +312,8 @@ static int tick(struct follow *f, struct err *e)
 		return apply_plan(f, e);
 	if (f->stuck_since_us > 0 && os_mono_us() - f->stuck_since_us >= STUCK_MS * INT64_C(1000)) {
 		f->stuck_since_us = os_mono_us();
-		return err_set(e, ERR_GAP, "no progress: the replica has transactions up to %s, but none that follow %s",
-		               text_txid(want, newest(f)), text_txid(have, f->txid));
+		return err_set(e, ERR_GAP, "no progress: the replica has transactions up to %s, but none that follow "
+		               "%s", text_txid(want, newest(f)), text_txid(have, f->txid));
 	}
 	return 0;
 }
@@ -325,7 +326,13 @@ static void sleep_until_next(const struct follow *f)
 
 int restore_follow(struct replica *r, const struct restore_follow_options *o, struct err *e)
 {
-	struct follow f = { .replica = r, .options = o, .restore = o->restore, .output = o->restore.output, .file = OS_FILE_NONE };
+	struct follow f = {
+		.replica = r,
+		.options = o,
+		.restore = o->restore,
+		.output = o->restore.output,
+		.file = OS_FILE_NONE,
+	};
 	int rc = -1;
 
 	f.restore.rollback_header = true;

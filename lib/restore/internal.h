@@ -90,8 +90,8 @@ int remove_sidecars(const char *path, struct err *e);
 /* ---- plan.c, make.c ---- */
 
 /* restore_plan_make that keeps the listing. */
-int restore_plan_list(struct replica *r, const struct restore_target *target, bool check_bounds, struct replica_list *files,
-                      struct restore_plan *plan, struct err *e);
+int restore_plan_list(struct replica *r, const struct restore_target *target, bool check_bounds,
+                      struct replica_list *files, struct restore_plan *plan, struct err *e);
 /* Executes a plan over this listing, and another one when a file fails it (see restore_make). Files that failed leave
  * the list. commit: see restore_run_with. */
 int restore_with_list(struct replica *r, struct replica_list *files, const struct restore_options *o,
@@ -129,9 +129,9 @@ struct apply {
 };
 
 /*
- * Fetches the items from plan->items[first] on, as many as make a batch, verifies them all, locks the database as SQLite
- * would, writes each page once, syncs, unlocks. Readers that hold their locks for APPLY_WAIT_MS make it ERR_BUSY. A batch
- * that a crash cut short leaves the database in no state at all; repeating it mends that.
+ * Fetches the items from plan->items[first] on, as many as make a batch, verifies them all, locks the database as
+ * SQLite would, writes each page once, syncs, unlocks. Readers that hold their locks for APPLY_WAIT_MS make it ERR_BUSY.
+ * A batch that a crash cut short leaves the database in no state at all; repeating it mends that.
  */
 int apply_batch(struct apply *a, struct replica *r, const struct restore_plan *plan, int first, struct err *e);
 

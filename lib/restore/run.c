@@ -78,9 +78,9 @@ static int check_plan(struct run *r, struct err *e)
 		if (item->size < LTX_HEADER_SIZE) {
 			r->result->has_bad = true;
 			r->result->bad = *item;
-			return err_set(e, ERR_CORRUPT, "invalid ltx file: level=%d min=%s max=%s has size %lld bytes (minimum %d)",
-			               item->level, text_txid(min, item->min_txid), text_txid(max, item->max_txid),
-			               (long long)item->size, LTX_HEADER_SIZE);
+			return err_set(e, ERR_CORRUPT, "invalid ltx file: level=%d min=%s max=%s has size %lld bytes "
+			               "(minimum %d)", item->level, text_txid(min, item->min_txid),
+			               text_txid(max, item->max_txid), (long long)item->size, LTX_HEADER_SIZE);
 		}
 		if (item->min_txid == 0 || item->min_txid - 1 > reached || item->max_txid <= reached) {
 			return err_set(e, ERR_INVALID, "the plan has a hole before transaction %s",
@@ -124,7 +124,7 @@ static int open_output(struct run *r, struct err *e)
 			os_file_close(&r->file); /* not ours to remove */
 			break;
 		}
-		/* Between open and lock another one may have finished: then our file has lost its name, or got another. */
+		/* Between open and lock another one may have finished: then our file has another name, or none. */
 		if (os_file_stat(&r->file, &ours, e) != 0)
 			return -1;
 		if (os_stat(r->tmp_path, &named, NULL) == 0 && ours.ino == named.ino && ours.dev == named.dev)
@@ -177,7 +177,8 @@ static void report(struct run *r, bool always)
 static int begin_pages(struct run *r, const struct ltx_header *h, struct err *e)
 {
 	if (h->commit > r->total_bytes / STORED_PAGE_MIN + 1) {
-		return err_set(e, ERR_CORRUPT, "the header says %u pages, more than all planned files can hold", h->commit);
+		return err_set(e, ERR_CORRUPT, "the header says %u pages, more than all planned files can hold",
+		               h->commit);
 	}
 	if (pages_init(&r->pages, &r->file, h->page_size, h->commit, e) != 0)
 		return -1;
@@ -194,7 +195,8 @@ static int apply_file(struct run *r, const struct replica_item *item, struct err
 	uint32_t pgno;
 	int rc;
 
-	if (ltx_decoder_begin(&d, feed_source(r->feed), r->frame, e) != 0 || restore_check_header(&d.header, item, e) != 0)
+	if (ltx_decoder_begin(&d, feed_source(r->feed), r->frame, e) != 0 ||
+	    restore_check_header(&d.header, item, e) != 0)
 		return -1;
 	if (!r->pages_ready && begin_pages(r, &d.header, e) != 0)
 		return -1;
@@ -213,7 +215,11 @@ static int apply_file(struct run *r, const struct replica_item *item, struct err
 
 static int apply_files(struct run *r, struct err *e)
 {
-	struct feed_options fo = { .parallelism = r->options->parallelism, .backwards = true, .cancel = r->options->cancel };
+	struct feed_options fo = {
+		.parallelism = r->options->parallelism,
+		.backwards = true,
+		.cancel = r->options->cancel,
+	};
 	const struct replica_item *item;
 	struct err why = ERR_INIT;
 

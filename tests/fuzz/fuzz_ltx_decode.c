@@ -7,7 +7,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static uint8_t page[LTX_PAGE_SIZE_MAX], alone[LTX_PAGE_SIZE_MAX], frame[LTX_FRAME_MAX], frame2[LTX_FRAME_MAX], frame3[LTX_FRAME_MAX];
+static uint8_t page[LTX_PAGE_SIZE_MAX], alone[LTX_PAGE_SIZE_MAX];
+static uint8_t frame[LTX_FRAME_MAX], frame2[LTX_FRAME_MAX], frame3[LTX_FRAME_MAX];
 
 static int count_entry(void *ctx, const struct ltx_index_entry *entry, struct err *e)
 {

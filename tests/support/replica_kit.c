@@ -17,9 +17,15 @@ const char *rk_path(const char *name)
 	static char paths[128][320];
 	static int count;
 
+	const char *path = tmppath(name);
+
+	for (int i = 0; i < count; i++) {
+		if (strcmp(paths[i], path) == 0)
+			return paths[i];
+	}
 	if (count == 128)
 		abort();
-	snprintf(paths[count], sizeof(paths[0]), "%s", tmppath(name));
+	snprintf(paths[count], sizeof(paths[0]), "%s", path);
 	return paths[count++];
 }
 
@@ -109,7 +115,8 @@ bool rk_pages(const char *path, int level, uint64_t min, uint64_t max, uint32_t 
 	return ok;
 }
 
-bool rk_full(const char *path, int level, uint64_t min, uint64_t max, uint32_t page_size, uint32_t commit, uint32_t seed)
+bool rk_full(const char *path, int level, uint64_t min, uint64_t max, uint32_t page_size, uint32_t commit,
+             uint32_t seed)
 {
 	uint32_t *pgnos = calloc(commit + 1, sizeof(*pgnos));
 	int count = 0;
@@ -217,7 +224,8 @@ static int flaky_open(struct replica *r, const struct replica_item *item, int64_
 	return 0;
 }
 
-static int flaky_list(struct replica *r, int level, uint64_t seek, bool exact_times, struct replica_list *out, struct err *e)
+static int flaky_list(struct replica *r, int level, uint64_t seek, bool exact_times, struct replica_list *out,
+                      struct err *e)
 {
 	struct flaky *s = (struct flaky *)r;
 

@@ -19,7 +19,8 @@ bool rk_store(const char *path, int level, uint64_t min, uint64_t max, const voi
 bool rk_pages(const char *path, int level, uint64_t min, uint64_t max, uint32_t page_size, uint32_t commit,
               const uint32_t *pgnos, int count, uint32_t seed);
 /* All pages 1..commit but the lock page. */
-bool rk_full(const char *path, int level, uint64_t min, uint64_t max, uint32_t page_size, uint32_t commit, uint32_t seed);
+bool rk_full(const char *path, int level, uint64_t min, uint64_t max, uint32_t page_size, uint32_t commit,
+             uint32_t seed);
 /* What differs between two database files, before (NULL: everything) and now, as an LTX file. */
 bool rk_diff(const char *path, int level, uint64_t min, uint64_t max, const char *before, const char *now);
 /* The path of an object's file, in one of tmppath's buffers. */

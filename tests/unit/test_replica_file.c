@@ -167,7 +167,9 @@ static int64_t mtime_ms_of(const char *path)
 	return stat(path, &st) == 0 ? (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000 : -1;
 }
 
-static const struct replica_item put_item = { .level = 0, .min_txid = 7, .max_txid = 7, .size = 5, .created_ms = 1700000000123 };
+static const struct replica_item put_item = {
+	.level = 0, .min_txid = 7, .max_txid = 7, .size = 5, .created_ms = 1700000000123,
+};
 
 TEST(put_links)
 {
@@ -226,7 +228,8 @@ TEST(put_does_not_write_into_a_leftover)
 	char tmp[1100];
 
 	CHECK(rk_store(path, 0, 1, 1, "x", 1, 0));
-	CHECK(rk_write(precious, "precious", 8) && rk_write(staged, "hello", 5) && chmod(staged, 0644) == 0); /* must be copied */
+	/* its mode means that it must be copied */
+	CHECK(rk_write(precious, "precious", 8) && rk_write(staged, "hello", 5) && chmod(staged, 0644) == 0);
 	snprintf(tmp, sizeof(tmp), "%s.tmp", rk_file(path, 0, 7, 7));
 	CHECK(link(precious, tmp) == 0);
 	CHECK_OK(r->ops->put(r, &put_item, staged, &e), &e);
@@ -300,7 +303,9 @@ TEST(remove_objects)
 	const char *path = rk_path("remove");
 	struct replica *r = open_replica(path);
 	struct err e = ERR_INIT;
-	struct replica_item items[2] = { { .level = 0, .min_txid = 1, .max_txid = 1 }, { .level = 4, .min_txid = 2, .max_txid = 3 } };
+	struct replica_item items[2] = {
+		{ .level = 0, .min_txid = 1, .max_txid = 1 }, { .level = 4, .min_txid = 2, .max_txid = 3 },
+	};
 
 	CHECK(rk_store(path, 0, 1, 1, "x", 1, 0) && rk_store(path, 0, 2, 2, "x", 1, 0));
 	CHECK_OK(r->ops->remove(r, items, 2, &e), &e);

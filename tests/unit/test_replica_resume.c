@@ -116,7 +116,8 @@ TEST(early_end_is_named)
 	int rc = read_through(f, &longer, &cancel, &e);
 	replica_free(&f->base);
 	CHECK_INT(rc, -1);
-	CHECK_STR(e.text, "read ltx/0/0000000000000001-0000000000000001.ltx: unexpected end of file after 100000 of 100001 bytes");
+	CHECK_STR(e.text, "read ltx/0/0000000000000001-0000000000000001.ltx: unexpected end of file after 100000 of "
+	          "100001 bytes");
 }
 
 TEST(missing_is_final)

@@ -152,7 +152,9 @@ TEST(list_is_sorted)
 	bool sorted = true;
 
 	for (uint64_t i = 0; i < 1000; i++) {
-		struct replica_item item = { .level = (int)(i * 7 % 10), .min_txid = i * 7919 % 1000 + 1, .max_txid = 2000 + i * 31 % 17 };
+		struct replica_item item = { .level = (int)(i * 7 % 10), .min_txid = i * 7919 % 1000 + 1 };
+
+		item.max_txid = 2000 + i * 31 % 17;
 		CHECK_OK(replica_list_add(&l, &item, &e), &e);
 	}
 	replica_list_sort(&l);
