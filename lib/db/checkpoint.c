@@ -10,7 +10,7 @@
  *      committed in between; whatever mark r gets, no unread frame can vanish.
  *   4. The barrier falls, and w writes one frame (the bump): if everything is backfilled and no reader is in the way,
  *      SQLite restarts the WAL with it.
- *   5. The new generation's first frames are read.
+ *   5. The new generation's first frames are read, and r's mark is put behind them (db_read_raise, by the sync).
  *
  * Modes FULL, RESTART and TRUNCATE are never used: they wait for readers while writers wait for them. The brake for a
  * WAL that has grown very large is journal_size_limit on w: the restart in step 4 then cuts the file.
@@ -69,15 +69,13 @@ int64_t db_checkpoint_due_us(const struct db *d)
 	return due && due < d->checkpoint_retry_us ? d->checkpoint_retry_us : due;
 }
 
-/*
- * Moves r's mark to the end of the WAL, with no instant without one: w reads while r begins anew. What was committed up
- * to then is read before w lets go, so that a mark 0 of r's has nothing unread behind it.
- */
-static int renew(struct db *d, struct db_work *w, int *files, struct err *e)
+/* w reads while r begins anew. What was committed up to then is read before w lets go, so that a mark 0 of r's has nothing
+ * unread behind it. */
+int db_read_renew(struct db *d, struct db_work *w, int *files, struct err *e)
 {
 	int rc;
 
-	if (db_exec(d->w, "BEGIN; PRAGMA user_version", "begin read transaction", e)) {
+	if (db_conn_writer(d, e) || db_exec(d->w, "BEGIN; PRAGMA user_version", "begin read transaction", e)) {
 		sqlite3_exec(d->w, "ROLLBACK", NULL, NULL, NULL);
 		return -1;
 	}
@@ -89,6 +87,29 @@ static int renew(struct db *d, struct db_work *w, int *files, struct err *e)
 		rc = db_catch_up(d, w, DB_CATCH_NO_SNAPSHOT, files, e);
 	sqlite3_exec(d->w, "ROLLBACK", NULL, NULL, NULL);
 	return rc;
+}
+
+/*
+ * A reader that began while everything was backfilled has mark 0: it reads the database file alone, so nobody may write
+ * to that. SQLite learns this late: each checkpoint first sorts the whole wal-index, then gives up - with automatic
+ * checkpoints at every commit. Any other mark is seen at once, and there is one as soon as a frame is not backfilled.
+ */
+int db_read_raise(struct db *d, struct db_work *w, int *files, struct err *e)
+{
+	struct wal_index index;
+
+	if (!d->low_mark || !d->reading)
+		return 0;
+	if (db_index_read(d, &index, e))
+		return -1;
+	if (index.backfilled == index.frames)
+		return 0;
+	if (db_read_renew(d, w, files, e)) {
+		if (!err_is(e, ERR_BUSY))
+			return -1;
+		err_clear(e);
+	}
+	return 0;
 }
 
 static void log_result(const struct db *d, int frames, int backfilled)
@@ -135,7 +156,7 @@ static int backfill_bulk(struct db *d, struct db_work *w, int *files, struct err
 			return -1;
 		if (index.frames - index.backfilled <= REST_PAGES_SMALL)
 			return 0;
-		if (renew(d, w, files, e) || backfill(d, d->w, CHECKPOINTER_WAIT_MS, &rest, e))
+		if (db_read_renew(d, w, files, e) || backfill(d, d->w, CHECKPOINTER_WAIT_MS, &rest, e))
 			return -1;
 		if (rest >= last_rest)
 			return 0;

@@ -98,8 +98,11 @@ int db_conn_writer(struct db *d, struct err *e)
 
 int db_read_begin(struct db *d, struct err *e)
 {
+	struct wal_index index;
+
 	if (d->reading)
 		return 0;
+	d->low_mark = !d->index || !wal_index_read(d->index, &index) || index.backfilled == index.frames;
 	if (db_exec(d->r, "BEGIN; PRAGMA user_version", "begin read transaction", e)) {
 		sqlite3_exec(d->r, "ROLLBACK", NULL, NULL, NULL);
 		return -1;

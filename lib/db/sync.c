@@ -152,6 +152,8 @@ static int sync_open(struct db *d, unsigned flags, struct db_sync_result *r, str
 	need = flags & DB_SYNC_NO_CHECKPOINT ? DB_CHECKPOINT_NONE : db_checkpoint_need(d);
 	if (need != DB_CHECKPOINT_NONE && db_checkpoint(d, w, need == DB_CHECKPOINT_BRAKE, &r->files, &r->restarted, e))
 		goto out;
+	if (db_read_raise(d, w, &r->files, e))
+		goto out;
 	rc = 0;
 out:
 	r->txid = db_txid(d);

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "sqlite3.h"
@@ -123,6 +124,7 @@ static int flood(const char *path, double seconds)
 	uint32_t *took = malloc(room * sizeof(*took)); /* nanoseconds of each commit */
 	unsigned char marker[MARKER];
 	long long began, until, ended;
+	struct rusage use;
 	sqlite3_stmt *s;
 	sqlite3 *db;
 
@@ -148,6 +150,7 @@ static int flood(const char *path, double seconds)
 			return 1;
 		took[n++] = ended - from < UINT32_MAX ? (uint32_t)(ended - from) : UINT32_MAX;
 	}
+	getrusage(RUSAGE_SELF, &use);
 	insert(db, s, (long long)n, marker);
 	printf("{\"transactions\": %zu, \"seconds\": %.6f, \"last_ns\": %lld, \"rows\": %lld, ", n, (double)(ended - began) / 1e9,
 	       now_ns(CLOCK_MONOTONIC), (long long)sqlite3_last_insert_rowid(db));
@@ -157,7 +160,9 @@ static int flood(const char *path, double seconds)
 	       took[n - 1] / 1e6);
 	for (int i = 0; i < MARKER; i++)
 		printf("%02x", marker[i]);
-	printf("\"}\n");
+	printf("\", \"user_us\": %.3f, \"sys_us\": %.3f}\n",
+	       (double)(use.ru_utime.tv_sec * 1000000 + use.ru_utime.tv_usec) / (double)n,
+	       (double)(use.ru_stime.tv_sec * 1000000 + use.ru_stime.tv_usec) / (double)n);
 	fflush(stdout);
 	/* Whoever started us closes our input when the log is no longer of interest: the last close removes it. */
 	while (getchar() != EOF)
