@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The order of the checks is Litestream's (control.md §3.4, cases.md §3.1), except that an existing output goes only
- * when a plan stands: a typing error must not cost a database.
+ * The order of the checks is Litestream's (control.md §3.4, cases.md §3.1), except that an existing output stays
+ * until the verified new one takes its place: neither a typing error nor a bad network must cost a database.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -147,6 +147,7 @@ static struct restore_options engine_options(const struct options *o, struct pro
 		.output = o->output,
 		.parallelism = o->parallelism < 1 ? 0 : o->parallelism > 64 ? 64 : (int)o->parallelism,
 		.check = o->check,
+		.replace = o->force,
 		.cancel = &stop,
 		.progress = { report, p },
 		.warn = warn,
@@ -186,7 +187,7 @@ static int print_result(const struct options *o, struct replica *r, uint64_t txi
 static int fail(const struct options *o, struct err *e)
 {
 	if (err_is(e, ERR_CANCELLED))
-		return output_errorf("restore interrupted, nothing was left at %s", o->output);
+		return output_errorf("restore interrupted, nothing was changed at %s", o->output);
 	if (o->if_replica_exists && nothing_there(e)) {
 		log_info("no matching backups found");
 		return 0;
@@ -194,18 +195,6 @@ static int fail(const struct options *o, struct err *e)
 	if (err_is(e, ERR_GAP))
 		err_wrap(e, "cannot calc restore plan");
 	return output_error(e);
-}
-
-/* What is to be overwritten goes only when there is something to take its place. */
-static int make_way(const struct options *o, struct replica *r, struct err *e)
-{
-	struct restore_plan plan = {0};
-	int rc = 0;
-
-	if (o->force && target_exists(o->output))
-		rc = restore_plan_make(r, &o->target, true, &plan, e);
-	restore_plan_free(&plan);
-	return rc < 0 ? -1 : target_clear(o->output, e);
 }
 
 static int run_once(const struct options *o, struct replica *r)
@@ -220,7 +209,8 @@ static int run_once(const struct options *o, struct replica *r)
 
 	if (target_check(o->output, o->force, &e) < 0 || check_combination(o, &e) < 0)
 		return refuse(r, o, &e);
-	if (make_way(o, r, &e) < 0)
+	/* An empty file means nothing, and its sidecars neither. */
+	if (!o->force && target_clear(o->output, &e) < 0)
 		return fail(o, &e);
 	os_stop_on_signal(&stop);
 	progress_begin(&progress, "restoring");

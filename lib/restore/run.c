@@ -92,11 +92,14 @@ static int check_plan(struct run *r, struct err *e)
 	return 0;
 }
 
-static int check_absent(const char *path, struct err *e)
+static int check_absent(const struct restore_options *o, struct err *e)
 {
+	const char *path = o->output;
 	struct os_stat st;
 	struct err why = ERR_INIT;
 
+	if (o->replace)
+		return 0;
 	if (os_stat(path, &st, &why) == 0)
 		return err_set(e, ERR_EXISTS, "cannot restore, output path already exists: %s", path);
 	if (why.code == ERR_NOT_FOUND)
@@ -139,7 +142,7 @@ static int prepare(struct run *r, struct err *e)
 	const struct restore_options *o = r->options;
 	struct os_owner owner = { 0700, (uint32_t)-1, (uint32_t)-1 };
 
-	if (check_plan(r, e) != 0 || check_absent(o->output, e) != 0)
+	if (check_plan(r, e) != 0 || check_absent(o, e) != 0)
 		return -1;
 	r->dir = text_path_dir(o->output);
 	r->frame = malloc(LTX_FRAME_MAX);
@@ -260,17 +263,21 @@ static int finish(struct run *r, int (*commit)(void *ctx, uint64_t txid, struct 
 		if (restore_check_database(r->tmp_path, o->check, o->cancel, e) != 0)
 			return e && e->code == ERR_CANCELLED ? -1 : err_wrap(e, "post-restore integrity check");
 	}
-	if (os_file_sync(&r->file, e) != 0 || check_absent(o->output, e) != 0)
+	if (os_file_sync(&r->file, e) != 0 || check_absent(o, e) != 0)
 		return -1;
 	if (restore_cancelled(o->cancel))
 		return restore_set_cancelled(e);
 	if (commit && commit(ctx, r->plan->max_txid, e) != 0)
 		return -1;
+	/* First what belonged to the old one: SQLite would replay its WAL into the new one. */
+	if (o->replace && remove_sidecars(o->output, e) != 0)
+		return err_wrap(e, "remove existing output path");
 	if (os_rename(r->tmp_path, o->output, e) != 0)
 		return -1;
 	if (os_dir_sync(r->dir, e) == 0)
 		return 0;
-	os_unlink(o->output, NULL);
+	if (!o->replace)
+		os_unlink(o->output, NULL);
 	return -1;
 }
 

@@ -455,7 +455,7 @@ def test_restore_interrupted(t):
         d = t.daemon("restore", "-o", "out.db", url(t.path("rep")))
         t.wait(lambda: t.exists("out.db.tmp"), "out.db.tmp")
         lib.equal((d.stop(number), d.text(), d.err_text()),
-                  (1, "", "Error: restore interrupted, nothing was left at out.db\n"))
+                  (1, "", "Error: restore interrupted, nothing was changed at out.db\n"))
         lib.equal([f for f in t.files() if f.startswith("out")], [])
 
 

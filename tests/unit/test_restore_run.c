@@ -162,6 +162,32 @@ TEST(output_must_not_exist)
 	job_end(&j);
 }
 
+/* What is to be replaced stays, its sidecars too, until the new one is whole. */
+TEST(replacing)
+{
+	const char *path = rk_path("replacing");
+	struct job j;
+	char wal[1200];
+	struct stat st;
+
+	CHECK(make_three(path));
+	job_init(&j, path);
+	j.o.replace = true;
+	snprintf(wal, sizeof(wal), "%s-wal", j.o.output);
+	CHECK(rk_write(j.o.output, "mine", 4) && rk_write(wal, "log", 3));
+	CHECK(rk_flip(rk_file(path, 0, 4, 4), 120, 1));
+	CHECK_INT(job_run(&j, 0), -1);
+	CHECK_INT(stat(j.o.output, &st), 0);
+	CHECK_INT(st.st_size, 4);
+	CHECK(rk_exists(wal));
+	CHECK(rk_flip(rk_file(path, 0, 4, 4), 120, 1));
+	CHECK_OK(job_run(&j, 0), &j.e);
+	CHECK(output_is(&j, 512, PAGES(2000, 1000, 3000, 1000, 3000)));
+	CHECK(!rk_exists(wal));
+	unlink(j.o.output);
+	job_end(&j);
+}
+
 TEST(sidecars_in_the_way)
 {
 	static const char *const names[] = { "-wal", "-shm", "-journal" };
