@@ -24,6 +24,7 @@
 enum {
 	BULK_PASSES_MAX = 3,
 	REST_PAGES_SMALL = 256, /* a rest that the barrier may cover */
+	REST_BYTES_MAX = 16 << 20, /* the largest that it may cover, or else a quarter of the WAL: some 50 ms of work */
 	CHECKPOINTER_WAIT_MS = 500, /* for one of the application's to finish, while nobody waits for us */
 	SEALED_WAIT_MS = 100,       /* the same while the barrier keeps writers out */
 	RETRY_STEP_MIN_US = 250 * 1000,
@@ -164,6 +165,23 @@ static int backfill_bulk(struct db *d, struct db_work *w, int *files, struct err
 	return 0;
 }
 
+/*
+ * A writer about as fast as we are leaves a rest that does not shrink. Small enough, the barrier covers it; otherwise
+ * the next sync tries again. As the WAL grows writers are kept waiting for longer, and the brake takes what there is.
+ */
+static int small_enough(struct db *d, bool brake, bool *yes, struct err *e)
+{
+	struct wal_index index;
+	int64_t rest, most;
+
+	if (db_index_read(d, &index, e))
+		return -1;
+	rest = (int64_t)(index.frames - index.backfilled) * d->page_size;
+	most = (int64_t)index.frames * d->page_size / 4;
+	*yes = brake || rest <= REST_BYTES_MAX || rest <= most;
+	return 0;
+}
+
 /* r's transaction must come back: without it nothing is safe, so this is tried for a while. */
 static int retake(struct db *d, struct err *e)
 {
@@ -227,13 +245,13 @@ static int restart(struct db *d, bool brake, bool *restarted, struct err *e)
 	return 0;
 }
 
-static void note_outcome(struct db *d, bool restarted)
+static void note_outcome(struct db *d, bool restarted, bool postponed)
 {
 	int64_t now = os_mono_us(), step = d->checkpoint_retry_step_us;
 
 	d->last_checkpoint_us = now;
 	d->synced_since_checkpoint = false;
-	if (restarted) {
+	if (restarted || postponed) {
 		d->checkpoint_retry_us = d->checkpoint_retry_step_us = 0;
 		return;
 	}
@@ -245,11 +263,12 @@ static void note_outcome(struct db *d, bool restarted)
 
 int db_checkpoint(struct db *d, struct db_work *w, bool brake, int *files, bool *restarted, struct err *e)
 {
-	bool sealed = false;
+	bool sealed = false, now = true;
 	int rc = -1;
 
 	*restarted = false;
-	if (db_conn_writer(d, e) || backfill_bulk(d, w, files, e) || seal(d, w, files, &sealed, e))
+	if (db_conn_writer(d, e) || backfill_bulk(d, w, files, e) || small_enough(d, brake, &now, e) ||
+	    (now && seal(d, w, files, &sealed, e)))
 		goto out;
 	if (sealed && (restart(d, brake, restarted, e) || db_catch_up(d, w, 0, files, e)))
 		goto out;
@@ -259,7 +278,7 @@ out:
 		err_clear(e);
 		rc = 0;
 	}
-	note_outcome(d, *restarted);
+	note_outcome(d, *restarted, !rc && !now);
 	sqlite3_db_release_memory(d->r);
 	if (d->w)
 		sqlite3_db_release_memory(d->w);

@@ -45,6 +45,7 @@ struct db {
 	struct db_inode inode, wal_inode, shm_inode;
 	struct os_owner file_owner, dir_owner;
 	uint32_t page_size;
+	int64_t busy_since_us; /* a lock is being waited for since then */
 	bool reading;    /* r's transaction is open */
 	bool low_mark;   /* it may have begun where everything was backfilled (checkpoint.c, db_read_renew) */
 	bool recovered;  /* the replica was asked since the position was read */
@@ -142,7 +143,7 @@ int db_write(struct db *d, struct db_work *w, const struct db_proof *p, int64_t 
 
 /* ---- sync.c ---- */
 enum db_catch_up_flags { DB_CATCH_NO_SNAPSHOT = 1 };
-/* Writes files until the WAL holds nothing new; ERR_BUSY with DB_CATCH_NO_SNAPSHOT when a full copy would be needed. */
+/* Writes files until all is read that the WAL held at the call; ERR_BUSY with DB_CATCH_NO_SNAPSHOT when a full copy would be needed. */
 int db_catch_up(struct db *d, struct db_work *w, unsigned flags, int *files, struct err *e);
 
 /* ---- checkpoint.c ---- */
