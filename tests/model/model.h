@@ -112,7 +112,7 @@ uint64_t image_hash(const uint8_t *bytes, int64_t size, uint32_t page_size);
 
 /* ---- one history ---- */
 struct txid_fact {
-	bool known, sent;
+	bool known;
 	uint64_t hash; /* of every byte */
 	int state;
 };
@@ -187,6 +187,7 @@ bool drive_engine_start(struct model *m);
 void verify_new_files(struct model *m);
 void verify_quiet(struct model *m); /* sync, upload sometimes, then every page */
 void verify_restore(struct model *m, uint64_t txid);
+void verify_damaged(struct model *m);
 void verify_rewind(struct model *m); /* the chain begins anew at what the replica holds */
 
 /* ---- operator.c ---- */

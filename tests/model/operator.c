@@ -119,7 +119,7 @@ static void lose_meta(struct model *m)
 	drive_engine_stop(m, (int)rng_below(&m->rng, 3));
 	trace(m, "operator: local state is lost");
 	os_dir_remove_all(m->meta_path, NULL);
-	m->damaged = true;
+	verify_damaged(m);
 	m->meta_bad = false;
 }
 
@@ -141,7 +141,7 @@ static void lose_local_file(struct model *m)
 		return;
 	trace(m, "operator: %s is lost", p.text);
 	os_unlink(p.text, NULL);
-	m->damaged = true;
+	verify_damaged(m);
 }
 
 /* The newest local file no longer is what it was; nothing else may be taken for granted afterwards. */
@@ -169,7 +169,7 @@ static void damage_local_file(struct model *m)
 	os_rename(sick.text, p.text, NULL);
 	trace(m, "operator: %s is damaged", p.text);
 	if (m->set.auto_recover) {
-		m->damaged = true;
+		verify_damaged(m);
 		return;
 	}
 	m->meta_bad = true;
