@@ -261,6 +261,7 @@ void app_run(int fd, struct model *m)
 		for (int i = 0; i < CONNECTIONS; i++) {
 			r.connections += a.conns[i].c != NULL;
 			r.writing += a.conns[i].writing;
+			r.reading += a.conns[i].reading;
 		}
 		child_reply(fd, &r);
 	}

@@ -96,7 +96,7 @@ static bool app_started(struct model *m)
 	if (m->app.pid)
 		return true;
 	m->app_starts++;
-	m->connections = m->writing = 0;
+	m->connections = m->reading = m->writing = 0;
 	if (proc_start(&m->app, app_run, m))
 		fail(m, "the application cannot be started");
 	return !m->failed;
@@ -158,11 +158,12 @@ void drive_app(struct model *m, uint32_t steps, bool noise)
 			q.pauses_max = 0;
 		if (!proc_call(&m->app, &q, &r, in_app_pause, m)) {
 			ended(m, "application", &m->app, &q);
-			m->connections = m->writing = 0;
+			m->connections = m->reading = m->writing = 0;
 		} else {
 			note_clock(m, &r);
 			m->stats.faults += r.hit;
 			m->connections = r.connections;
+			m->reading = r.reading;
 			m->writing = r.writing;
 			trace(m, "app: %s%s", r.text, r.hit ? " [fault]" : "");
 		}
@@ -184,7 +185,7 @@ void drive_app_close(struct model *m, bool kill)
 		proc_end(&m->app);
 	else if (!proc_call(&m->app, &q, &r, NULL, m))
 		ended(m, "application", &m->app, &q);
-	m->connections = m->writing = 0;
+	m->connections = m->reading = m->writing = 0;
 }
 
 /* ---- engine ---- */
@@ -222,18 +223,18 @@ static void in_engine_pause(struct model *m)
 	trace(m, "  -- goes on");
 }
 
-void drive_sync(struct model *m, bool quiet)
+bool drive_sync(struct model *m, bool quiet)
 {
 	struct request q = request(m, ENGINE_SYNC);
 	struct reply r;
 
 	if (m->failed || !drive_engine_start(m))
-		return;
+		return false;
 	if (!quiet)
 		add_noise(m, &q);
 	if (!proc_call(&m->engine, &q, &r, m->app_paused ? NULL : in_engine_pause, m)) {
 		ended(m, "engine", &m->engine, &q);
-		return;
+		return false;
 	}
 	note_clock(m, &r);
 	m->stats.syncs++;
@@ -245,12 +246,13 @@ void drive_sync(struct model *m, bool quiet)
 	      (unsigned long long)r.txid, r.files, r.restarted ? " restarted" : "", r.was_reset ? " after a reset" : "",
 	      (unsigned long long)r.points, r.hit ? " [fault]" : "");
 	if (!quiet || !r.rc)
-		return;
-	if (r.code == ERR_BUSY && m->writing)
-		return;
+		return !r.rc;
+	if (r.code == ERR_BUSY && (m->writing || (m->reading && strstr(r.text, "switch to WAL"))))
+		return false;
 	if (r.code == ERR_CORRUPT && m->meta_bad)
-		return;
+		return false;
 	fail(m, "a quiet sync failed: %s", r.text);
+	return false;
 }
 
 void drive_upload(struct model *m, bool quiet)

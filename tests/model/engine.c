@@ -88,7 +88,7 @@ static int create(struct engine *en, struct err *e)
 	o.auto_recover = s->auto_recover;
 	if (db_create(&o, &en->db, e))
 		return -1;
-	en->upload = (struct upload){ .db = en->db, .replica = en->replica };
+	en->upload = (struct upload){ .db = en->db, .replica = en->replica, .auto_recover = s->auto_recover };
 	return 0;
 }
 

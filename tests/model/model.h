@@ -66,7 +66,7 @@ struct reply {
 	uint64_t points;    /* kernel calls passed */
 	int64_t mono_us;    /* the clock after it */
 	/* application */
-	int connections, writing;
+	int connections, reading, writing;
 	bool exists; /* APP_STATE: false = it could not be read now */
 	int64_t size;
 	/* engine */
@@ -148,7 +148,7 @@ struct model {
 	uint64_t *states;
 	int state_count, state_cap;
 	bool app_paused; /* in the middle of a command: its last commit may not be among the states yet */
-	int connections, writing;
+	int connections, reading, writing;
 
 	/* what the engine made of it */
 	struct image chain;
@@ -177,8 +177,8 @@ void drive_clock(struct model *m, int64_t us);
 void drive_state(struct model *m); /* records what the application would read now */
 void drive_app(struct model *m, uint32_t steps, bool noise);
 void drive_app_close(struct model *m, bool kill);
-/* quiet: no pauses and faults, and it must work. */
-void drive_sync(struct model *m, bool quiet);
+/* quiet: no pauses and faults, and it must work, unless the application or damaged files are in the way (false). */
+bool drive_sync(struct model *m, bool quiet);
 void drive_upload(struct model *m, bool quiet);
 void drive_engine_stop(struct model *m, int how); /* 0 closes first, 1 exits, 2 is killed */
 bool drive_engine_start(struct model *m);

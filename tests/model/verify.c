@@ -245,7 +245,7 @@ void verify_quiet(struct model *m)
 	if (m->failed)
 		return;
 	trace(m, "verify");
-	if (m->damaged && m->writing)
+	if (m->damaged && (m->writing || m->reading))
 		return;
 	if (m->damaged)
 		heal(m);
@@ -253,8 +253,7 @@ void verify_quiet(struct model *m)
 		verify_new_files(m);
 	drive_state(m);
 	before = m->state_count;
-	drive_sync(m, true);
-	if (m->failed || m->writing || m->meta_bad)
+	if (!drive_sync(m, true))
 		return;
 	verify_new_files(m);
 	if (m->failed)
