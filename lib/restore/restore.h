@@ -2,8 +2,8 @@
 /*
  * restore.h - from a replica back to a database: plan, fetch, apply, verify, follow.
  *
- * The output is complete or it is not there: pages go into OUTPUT.tmp, newest file first, each page once; every file's
- * checksum is verified to its end, every page up to the final size must have been written (the lock page is zeros), an
+ * The output is complete or it is not there: pages go into OUTPUT.tmp, newest file first, each page once, until
+ * every page is there; each file's checksum is verified to its end, every page up to the final size must have been written (the lock page is zeros), an
  * integrity check runs if asked for, and only then the file is fsynced and renamed. Memory: one bit per page of the
  * database and a few hundred KiB per parallel file.
  *

@@ -239,6 +239,9 @@ static int apply_files(struct run *r, struct err *e)
 		}
 		r->result->bytes_read = feed_bytes(r->feed);
 		report(r, false);
+		/* What is older changes nothing; it may even have pages of another size. */
+		if (pages_complete(&r->pages))
+			break;
 	}
 	report(r, true);
 	if (pages_finish(&r->pages, true, e) == 0)

@@ -203,6 +203,7 @@ void verify_rewind(struct model *m)
 {
 	uint64_t newest = replica_newest(m);
 
+	drive_state(m);
 	m->damaged = false;
 	trace(m, "chain begins anew at TXID %llu", (unsigned long long)newest);
 	m->applied = newest;
