@@ -240,14 +240,26 @@ void db_close(struct db *d)
 	d->position_known = false;
 }
 
-static bool path_is(const char *path, struct db_inode inode)
+/* 1, 0, -1: what cannot be looked at now has not changed. */
+static int path_is(const char *path, struct db_inode inode, struct err *e)
 {
+	struct err why = ERR_INIT;
 	struct os_stat st;
 
-	return !os_stat(path, &st, NULL) && same_file(inode, &st);
+	if (!os_stat(path, &st, &why))
+		return same_file(inode, &st);
+	if (err_is(&why, ERR_NOT_FOUND))
+		return 0;
+	if (e)
+		*e = why;
+	return -1;
 }
 
-bool db_identity_holds(const struct db *d)
+int db_identity_holds(const struct db *d, struct err *e)
 {
-	return path_is(d->path, d->inode) && path_is(d->wal_path, d->wal_inode) && path_is(d->shm_path, d->shm_inode);
+	int rc = path_is(d->path, d->inode, e);
+
+	if (rc > 0)
+		rc = path_is(d->wal_path, d->wal_inode, e);
+	return rc > 0 ? path_is(d->shm_path, d->shm_inode, e) : rc;
 }

@@ -48,6 +48,7 @@ static void close_conn(struct conn *k)
 static void open_conn(struct app *a, struct conn *k)
 {
 	static const int checkpoints[] = { 0, 0, 8, 30, 1000 }, timeouts[] = { 0, 5, 2000 }, caches[] = { 2, 10, 100 };
+	static const int limits[] = { -1, -1, -1, 0, 9000, 20000 };
 	char sql[400];
 	int timeout = rng_pick(&a->rng, timeouts);
 
@@ -57,9 +58,11 @@ static void open_conn(struct app *a, struct conn *k)
 	}
 	sqlite3_busy_timeout(k->c, timeout);
 	snprintf(sql, sizeof(sql), "PRAGMA page_size=%u; PRAGMA auto_vacuum=%d; PRAGMA journal_mode=wal;"
-	         "PRAGMA wal_autocheckpoint=%d; PRAGMA cache_size=%d; PRAGMA synchronous=%s",
+	         "PRAGMA wal_autocheckpoint=%d; PRAGMA cache_size=%d; PRAGMA synchronous=%s;"
+	         "PRAGMA journal_size_limit=%d",
 	         (unsigned)a->m->set.page_size, a->m->set.auto_vacuum, rng_pick(&a->rng, checkpoints),
-	         rng_pick(&a->rng, caches), rng_percent(&a->rng, 70) ? "normal" : "full");
+	         rng_pick(&a->rng, caches), rng_percent(&a->rng, 70) ? "normal" : "full",
+	         rng_percent(&a->rng, 10) ? 32 + 10 * (24 + (int)a->m->set.page_size) : rng_pick(&a->rng, limits));
 	if (run(a, k, sql) != SQLITE_OK)
 		close_conn(k);
 }

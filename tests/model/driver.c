@@ -89,17 +89,32 @@ static void add_noise(struct model *m, struct request *q)
 	}
 }
 
-/* ---- application ---- */
+/* ---- applications ---- */
 
-static bool app_started(struct model *m)
+static void count_connections(struct model *m)
 {
-	if (m->app.pid)
+	m->connections = m->reading = m->writing = 0;
+	for (int i = 0; i < APPS; i++) {
+		m->connections += m->has[i].connections;
+		m->reading += m->has[i].reading;
+		m->writing += m->has[i].writing;
+	}
+}
+
+static bool app_started(struct model *m, int i)
+{
+	if (m->app[i].pid)
 		return true;
 	m->app_starts++;
-	m->connections = m->reading = m->writing = 0;
-	if (proc_start(&m->app, app_run, m))
+	if (proc_start(&m->app[i], app_run, m))
 		fail(m, "the application cannot be started");
 	return !m->failed;
+}
+
+static void app_ended(struct model *m, int i)
+{
+	m->has[i].connections = m->has[i].reading = m->has[i].writing = 0;
+	count_connections(m);
 }
 
 static void add_state(struct model *m, uint64_t hash)
@@ -115,77 +130,102 @@ static void add_state(struct model *m, uint64_t hash)
 	m->states[m->state_count++] = hash;
 }
 
-void drive_state(struct model *m)
+bool drive_look(struct model *m, int64_t *size)
 {
-	struct request q = request(m, APP_STATE);
+	struct request q = { .cmd = APP_STATE, .seed = 1, .wall_ms = m->wall_ms, .mono_us = m->mono_us };
+	int i = m->busy_app == 0 ? 1 : 0;
 	struct reply r;
 
-	if (m->failed || m->app_paused || !app_started(m))
-		return;
-	if (!proc_call(&m->app, &q, &r, NULL, m)) {
-		ended(m, "application", &m->app, &q);
-		return;
+	if (m->failed || !app_started(m, i))
+		return false;
+	if (!proc_call(&m->app[i], &q, &r, NULL, m)) {
+		ended(m, "application", &m->app[i], &q);
+		return false;
 	}
-	if (r.exists)
-		add_state(m, image_hash(m->shared, r.size, m->set.page_size));
+	*size = r.size;
+	return r.exists;
+}
+
+void drive_state(struct model *m)
+{
+	int64_t size;
+
+	/* Without a connection anywhere nothing changes, and looking would be a first opening and a last closing. */
+	if ((m->connections || m->engine.pid) && drive_look(m, &size))
+		add_state(m, image_hash(m->shared, size, m->set.page_size));
 }
 
 static void in_app_pause(struct model *m)
 {
-	bool outer = m->app_paused;
+	int busy = m->busy_app;
 
 	m->stats.pauses++;
-	m->app_paused = true;
-	trace(m, "  -- pause of the application");
-	drive_sync(m, false);
+	trace(m, "  -- pause of application %d", busy);
+	drive_state(m);
+	if (rng_percent(&m->rng, 30))
+		drive_app(m, 1, false);
+	if (m->engine.pid || rng_percent(&m->rng, 20)) {
+		drive_sync(m, false);
+		verify_new_files(m);
+	}
 	trace(m, "  -- goes on");
-	m->app_paused = outer;
+}
+
+static void app_step(struct model *m, int i, struct request *q)
+{
+	struct reply r;
+
+	m->busy_app = i;
+	if (!proc_call(&m->app[i], q, &r, in_app_pause, m)) {
+		m->busy_app = -1;
+		ended(m, "application", &m->app[i], q);
+		app_ended(m, i);
+		return;
+	}
+	m->busy_app = -1;
+	note_clock(m, &r);
+	m->stats.faults += r.hit;
+	m->has[i].connections = r.connections;
+	m->has[i].reading = r.reading;
+	m->has[i].writing = r.writing;
+	count_connections(m);
+	trace(m, "app %d: %s%s", i, r.text, r.hit ? " [fault]" : "");
 }
 
 void drive_app(struct model *m, uint32_t steps, bool noise)
 {
-	/* One at a time: each may commit, and every commit is a state. */
-	for (uint32_t i = 0; i < steps && !m->failed; i++) {
+	/* One at a time: each commits at most once, and every commit is a state. */
+	for (; steps && !m->failed; steps--) {
 		struct request q = request(m, APP_STEPS);
-		struct reply r;
+		int i = m->busy_app >= 0 ? 1 - m->busy_app : rng_percent(&m->rng, 70) ? 0 : 1, outer = m->busy_app;
 
-		if (!app_started(m))
+		if (!app_started(m, i))
 			return;
 		q.count = 1;
 		if (noise)
 			add_noise(m, &q);
-		if (!m->engine.pid)
-			q.pauses_max = 0;
-		if (!proc_call(&m->app, &q, &r, in_app_pause, m)) {
-			ended(m, "application", &m->app, &q);
-			m->connections = m->reading = m->writing = 0;
-		} else {
-			note_clock(m, &r);
-			m->stats.faults += r.hit;
-			m->connections = r.connections;
-			m->reading = r.reading;
-			m->writing = r.writing;
-			trace(m, "app: %s%s", r.text, r.hit ? " [fault]" : "");
-		}
-		/* Without a connection anywhere nothing changes, and looking would be a first opening and a last closing. */
-		if (m->connections || (m->engine.pid && !m->app_paused))
-			drive_state(m);
+		app_step(m, i, &q);
+		m->busy_app = outer;
+		drive_state(m);
 	}
 }
 
-void drive_app_close(struct model *m, bool kill)
+void drive_app_close(struct model *m, int kill_percent)
 {
-	struct request q = request(m, APP_CLOSE_ALL);
-	struct reply r;
+	for (int i = 0; i < APPS; i++) {
+		struct request q = request(m, APP_CLOSE_ALL);
+		bool kill = rng_percent(&m->rng, (uint32_t)kill_percent);
+		struct reply r;
 
-	if (!m->app.pid)
-		return;
-	trace(m, "app: %s", kill ? "killed" : "closes all");
-	if (kill)
-		proc_end(&m->app);
-	else if (!proc_call(&m->app, &q, &r, NULL, m))
-		ended(m, "application", &m->app, &q);
-	m->connections = m->reading = m->writing = 0;
+		if (!m->app[i].pid || i == m->busy_app)
+			continue;
+		trace(m, "app %d: %s", i, kill ? "killed" : "closes all");
+		if (kill)
+			proc_end(&m->app[i]);
+		else if (!proc_call(&m->app[i], &q, &r, NULL, m))
+			ended(m, "application", &m->app[i], &q);
+		app_ended(m, i);
+	}
 }
 
 /* ---- engine ---- */
@@ -232,7 +272,7 @@ bool drive_sync(struct model *m, bool quiet)
 		return false;
 	if (!quiet)
 		add_noise(m, &q);
-	if (!proc_call(&m->engine, &q, &r, m->app_paused ? NULL : in_engine_pause, m)) {
+	if (!proc_call(&m->engine, &q, &r, m->busy_app >= 0 ? NULL : in_engine_pause, m)) {
 		ended(m, "engine", &m->engine, &q);
 		return false;
 	}

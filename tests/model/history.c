@@ -57,7 +57,8 @@ static bool set_up(struct model *m)
 static void tear_down(struct model *m)
 {
 	proc_end(&m->engine);
-	proc_end(&m->app);
+	for (int i = 0; i < APPS; i++)
+		proc_end(&m->app[i]);
 	replica_free(m->replica);
 	image_free(&m->chain);
 	free(m->states);
@@ -87,7 +88,7 @@ static void one_act(struct model *m)
 		drive_engine_stop(m, (int)rng_below(&m->rng, 3));
 		drive_app(m, rng_below(&m->rng, 20), true);
 	} else if (kind < 96 && !s->calm) {
-		drive_app_close(m, rng_percent(&m->rng, 30));
+		drive_app_close(m, 30);
 	} else {
 		verify_restore(m, 1 + rng_below(&m->rng, (uint32_t)m->applied));
 	}
@@ -97,6 +98,7 @@ bool history_run(struct model *m)
 {
 	int acts;
 
+	m->busy_app = -1;
 	m->rng.s = m->seed * 0x2545f4914f6cdd1d;
 	choose_settings(m);
 	trace(m, "page size %u, auto_vacuum %d%s%s, checkpoint at %lld pages, brake at %lld, interval %lld ms, "
@@ -112,7 +114,7 @@ bool history_run(struct model *m)
 	for (int i = 0; i < acts && !m->failed; i++)
 		one_act(m);
 	/* At the end everything comes to rest: all of it is in the replica. */
-	drive_app_close(m, false);
+	drive_app_close(m, 0);
 	verify_quiet(m);
 	drive_upload(m, true);
 	if (!m->damaged)

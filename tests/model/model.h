@@ -2,8 +2,8 @@
 /*
  * model.h - random histories of an application, an engine and an operator, and what must be true after each.
  *
- * Three processes, so that locks are as they are in life: the *driver* (this program; it never opens a database while
- * the others run), the *application* (several connections that write, read, checkpoint, vacuum, come and go) and the
+ * Four processes, so that locks are as they are in life: the *driver* (this program; it never opens a database while
+ * the others run), two *applications* (several connections each that write, read, checkpoint, vacuum, come and go) and the
  * *engine* (lib/db and the upload of lib/store, with a file replica). One command at a time goes to one of them, so a
  * history is reproduced by its seed; clocks and SQLite's random numbers are the model's too. Interleaving: at chosen
  * kernel calls of a command, those of SQLite included, the process stops and the driver lets the other one act. Either
@@ -96,7 +96,7 @@ void app_run(int fd, struct model *m);
 void engine_run(int fd, struct model *m);
 
 /* ---- images of databases ---- */
-enum { IMAGE_MAX = 16 << 20 };
+enum { IMAGE_MAX = 16 << 20, APPS = 2 };
 
 struct image {
 	uint32_t page_size, pages;
@@ -139,7 +139,11 @@ struct model {
 	struct settings set;
 	const char *dir;
 	char db_path[512], replica_path[512], meta_path[512], scratch[512];
-	struct proc app, engine;
+	struct proc app[APPS], engine;
+	struct {
+		int connections, reading, writing;
+	} has[APPS];
+	int busy_app; /* is paused in the middle of a command; -1 = none */
 	int engine_starts, app_starts;
 	int64_t wall_ms, mono_us;
 	uint8_t *shared; /* IMAGE_MAX bytes: the state that APP_STATE read */
@@ -147,8 +151,7 @@ struct model {
 	/* what the application committed, in order */
 	uint64_t *states;
 	int state_count, state_cap;
-	bool app_paused; /* in the middle of a command: its last commit may not be among the states yet */
-	int connections, reading, writing;
+	int connections, reading, writing; /* of all applications */
 
 	/* what the engine made of it */
 	struct image chain;
@@ -176,7 +179,9 @@ void trace(struct model *m, const char *fmt, ...) __attribute__((format(printf, 
 void drive_clock(struct model *m, int64_t us);
 void drive_state(struct model *m); /* records what the application would read now */
 void drive_app(struct model *m, uint32_t steps, bool noise);
-void drive_app_close(struct model *m, bool kill);
+void drive_app_close(struct model *m, int kill_percent); /* all of them */
+/* The image of the database into m->shared; false: there is none, or it cannot be read now. */
+bool drive_look(struct model *m, int64_t *size);
 /* quiet: no pauses and faults, and it must work, unless the application or damaged files are in the way (false). */
 bool drive_sync(struct model *m, bool quiet);
 void drive_upload(struct model *m, bool quiet);

@@ -63,7 +63,7 @@ static void back_up(struct model *m)
 
 static void close_everybody(struct model *m)
 {
-	drive_app_close(m, rng_percent(&m->rng, 30));
+	drive_app_close(m, 30);
 	if (rng_percent(&m->rng, 60))
 		drive_engine_stop(m, (int)rng_below(&m->rng, 3));
 }
@@ -108,7 +108,7 @@ static void delete_index(struct model *m)
 {
 	struct path shm = with(m->db_path, "-shm");
 
-	drive_app_close(m, rng_percent(&m->rng, 30));
+	drive_app_close(m, 30);
 	trace(m, "operator: deletes the wal-index, engine %s", m->engine.pid ? "up" : "down");
 	os_unlink(shm.text, NULL);
 	drive_app(m, rng_below(&m->rng, 6), false);

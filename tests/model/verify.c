@@ -96,7 +96,7 @@ void verify_new_files(struct model *m)
 	char path[600], folder[600];
 	struct os_stat st;
 
-	if (m->failed || m->app_paused || m->damaged)
+	if (m->failed || m->damaged)
 		return;
 	drive_state(m);
 	for (;;) {
@@ -114,19 +114,14 @@ void verify_new_files(struct model *m)
 static bool compare_with_source(struct model *m)
 {
 	const struct image *im = &m->chain;
-	struct request q = { .cmd = APP_STATE, .seed = 1, .wall_ms = m->wall_ms, .mono_us = m->mono_us };
-	struct reply r;
+	int64_t size;
 
-	if (!m->app.pid || !proc_call(&m->app, &q, &r, NULL, m)) {
-		fail(m, "the application cannot be asked");
-		return false;
-	}
-	if (!r.exists || r.size < 512)
+	if (!drive_look(m, &size) || size < 512)
 		return false;
 	m->stats.checks++;
-	if (r.size != (int64_t)im->page_size * im->pages) {
+	if (size != (int64_t)im->page_size * im->pages) {
 		fail(m, "TXID %llu has %u pages of %u bytes, the database %lld bytes", (unsigned long long)m->applied,
-		     (unsigned)im->pages, (unsigned)im->page_size, (long long)r.size);
+		     (unsigned)im->pages, (unsigned)im->page_size, (long long)size);
 		return false;
 	}
 	for (uint32_t i = 0; i < im->pages; i++) {
