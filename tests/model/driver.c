@@ -143,7 +143,7 @@ bool drive_look(struct model *m, int64_t *size)
 		return false;
 	}
 	*size = r.size;
-	return r.exists;
+	return r.exists && r.size >= 512;
 }
 
 void drive_state(struct model *m)
@@ -259,7 +259,10 @@ static void in_engine_pause(struct model *m)
 	m->stats.pauses++;
 	trace(m, "  -- pause of the engine");
 	drive_state(m);
-	drive_app(m, 1 + rng_below(&m->rng, 3), false);
+	if (rng_percent(&m->rng, (uint32_t)m->set.operator_percent / 2))
+		operator_in_pause(m);
+	else
+		drive_app(m, 1 + rng_below(&m->rng, 3), false);
 	trace(m, "  -- goes on");
 }
 

@@ -62,6 +62,38 @@ out:
 	return rc;
 }
 
+int image_save(const struct image *im, const char *path, uint64_t txid, int64_t timestamp_ms, struct err *e)
+{
+	static uint8_t frame[LTX_FRAME_MAX], buffer[64 << 10];
+	static struct ltx_encoder en;
+	struct ltx_header h = {
+		.flags = LTX_FLAG_NO_CHECKSUM,
+		.page_size = im->page_size,
+		.commit = im->pages,
+		.min_txid = 1,
+		.max_txid = txid,
+		.timestamp_ms = timestamp_ms,
+	};
+	struct os_file f = OS_FILE_NONE;
+	struct ltx_file_sink sink;
+	struct os_spool index;
+	int rc = -1;
+
+	os_spool_init(&index, NULL, 1 << 20);
+	if (os_file_open(&f, path, O_RDWR | O_CREAT | O_TRUNC, 0600, e) ||
+	    ltx_encoder_begin(&en, &h, ltx_file_sink(&sink, &f, 0, buffer, sizeof(buffer)), ltx_spool_index(&index), frame, e))
+		goto out;
+	for (uint32_t i = 0; i < im->pages; i++) {
+		if (ltx_encoder_page(&en, i + 1, im->bytes + (size_t)i * im->page_size, e))
+			goto out;
+	}
+	rc = ltx_encoder_end(&en, 0, NULL, e) || ltx_file_sink_flush(&sink, e) ? -1 : 0;
+out:
+	os_spool_free(&index);
+	os_file_close(&f);
+	return rc;
+}
+
 int image_load(struct image *im, const char *path, struct err *e)
 {
 	struct os_file f = OS_FILE_NONE;

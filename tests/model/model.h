@@ -106,6 +106,8 @@ struct image {
 void image_free(struct image *im);
 /* One LTX file over it. *copy: it held every page. */
 int image_apply(struct image *im, const char *path, uint64_t txid, bool *copy, int64_t *timestamp_ms, struct err *e);
+/* The image as a snapshot file of TXIDs 1 to txid. */
+int image_save(const struct image *im, const char *path, uint64_t txid, int64_t timestamp_ms, struct err *e);
 int image_load(struct image *im, const char *path, struct err *e);
 /* Without what a bump or a change of journal mode may change in page 1. */
 uint64_t image_hash(const uint8_t *bytes, int64_t size, uint32_t page_size);
@@ -163,6 +165,7 @@ struct model {
 	struct replica *replica;
 	bool damaged;   /* local files were taken away: TXIDs that were not sent may come again */
 	bool meta_bad;  /* the newest local file is damaged and will not be got over */
+	uint64_t folded; /* the replica holds TXIDs below it in a snapshot only */
 	bool has_backup, backup_has_wal;
 
 	struct stats stats;
@@ -192,10 +195,13 @@ bool drive_engine_start(struct model *m);
 void verify_new_files(struct model *m);
 void verify_quiet(struct model *m); /* sync, upload sometimes, then every page */
 void verify_restore(struct model *m, uint64_t txid);
+bool verify_restore_to(struct model *m, uint64_t txid, struct image *im);
+uint64_t verify_newest(struct model *m); /* TXID in the replica */
 void verify_damaged(struct model *m);
 void verify_rewind(struct model *m); /* the chain begins anew at what the replica holds */
 
 /* ---- operator.c ---- */
 void operator_act(struct model *m);
+void operator_in_pause(struct model *m); /* while the engine is in the middle of something */
 
 #endif

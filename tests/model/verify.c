@@ -133,7 +133,7 @@ static bool compare_with_source(struct model *m)
 	return true;
 }
 
-static uint64_t replica_newest(struct model *m)
+uint64_t verify_newest(struct model *m)
 {
 	struct replica_list files = { 0 };
 	struct err why = ERR_INIT;
@@ -149,7 +149,7 @@ static uint64_t replica_newest(struct model *m)
 	return newest;
 }
 
-static bool restore_to(struct model *m, uint64_t txid, struct image *im)
+bool verify_restore_to(struct model *m, uint64_t txid, struct image *im)
 {
 	struct restore_options o = { .output = m->scratch, .parallelism = 1 };
 	struct restore_target target = { .txid = txid };
@@ -173,14 +173,16 @@ static bool restore_to(struct model *m, uint64_t txid, struct image *im)
 void verify_restore(struct model *m, uint64_t txid)
 {
 	struct image im = { 0 };
-	uint64_t newest = replica_newest(m);
+	uint64_t newest = verify_newest(m);
 
 	if (m->failed || !newest)
 		return;
 	if (!txid || txid > newest)
 		txid = newest;
+	if (txid < m->folded)
+		txid = m->folded;
 	trace(m, "restore of TXID %llu", (unsigned long long)txid);
-	if (restore_to(m, txid, &im) && fact(m, txid)->known && fact(m, txid)->hash != whole_hash(&im))
+	if (verify_restore_to(m, txid, &im) && fact(m, txid)->known && fact(m, txid)->hash != whole_hash(&im))
 		fail(m, "restore of TXID %llu is not what it was", (unsigned long long)txid);
 	image_free(&im);
 }
@@ -189,14 +191,14 @@ void verify_restore(struct model *m, uint64_t txid)
 void verify_damaged(struct model *m)
 {
 	m->damaged = true;
-	for (uint64_t t = replica_newest(m) + 1; t < m->fact_cap; t++)
+	for (uint64_t t = verify_newest(m) + 1; t < m->fact_cap; t++)
 		m->facts[t].known = false;
 }
 
 /* The chain is rebuilt from the replica, where everything is as it was. */
 void verify_rewind(struct model *m)
 {
-	uint64_t newest = replica_newest(m);
+	uint64_t newest = verify_newest(m);
 
 	drive_state(m);
 	m->damaged = false;
@@ -207,7 +209,7 @@ void verify_rewind(struct model *m)
 	m->chain_state = 0;
 	if (!newest || m->failed)
 		return;
-	if (!restore_to(m, newest, &m->chain))
+	if (!verify_restore_to(m, newest, &m->chain))
 		return;
 	if (fact(m, newest)->known) {
 		if (fact(m, newest)->hash != whole_hash(&m->chain))
