@@ -103,8 +103,8 @@ int db_index_read(struct db *d, struct wal_index *index, struct err *e);
 /* ---- open.c: files, identity, life ---- */
 enum db_open_result { DB_OPEN_OK, DB_OPEN_WAITING };
 int db_open(struct db *d, struct err *e); /* enum db_open_result or -1 */
-/* Are the database, its WAL and its wal-index still the files that were opened? */
-bool db_identity_holds(const struct db *d);
+/* Are the database, its WAL and its wal-index still the files that were opened? 1, 0, -1 */
+int db_identity_holds(const struct db *d, struct err *e);
 
 /* ---- position.c ---- */
 int db_position_load(struct db *d, struct err *e);

@@ -127,7 +127,11 @@ int db_catch_up(struct db *d, struct db_work *w, unsigned flags, int *files, str
 /* Reopens what was replaced; enum db_open_result or -1. */
 static int ensure_open(struct db *d, struct err *e)
 {
-	if (d->r && !db_identity_holds(d)) {
+	int same = d->r ? db_identity_holds(d, e) : 1;
+
+	if (same < 0)
+		return -1;
+	if (!same) {
 		log_warn("database, WAL or wal-index was replaced, opening again", LS("system", "store"), LS("db", d->name),
 		         LS("path", d->path));
 		db_close(d);
