@@ -186,10 +186,19 @@ fuzz-run: fuzz
 	$(B)/fuzz/fuzz_$$f -max_total_time=$(SECONDS) -rss_limit_mb=1024 -timeout=20 -artifact_prefix=$(B)/fuzz/ $$c \
 	>$(B)/fuzz/$$f.log 2>&1 || { cat $(B)/fuzz/$$f.log; echo "$$n passed, 1 failed"; exit 1; }; \
 	n=$$((n + 1)); done; echo "$$n passed, 0 failed"
-bench: $(B)/rivulet
+# The programs that the benchmarks use; what they measure is the shipped one.
+BENCH := $(patsubst %,$(B)/bench/%,measure writer many)
+$(B)/bench/measure: tests/bench/measure.c | toolchain-ship
+	@mkdir -p $(@D)
+	$(Q)$(MUSL_CC) $(COMMON) $(WARN) -O2 -static -o $@ $<
+$(B)/bench/%: $(O_test)/tests/bench/%.o $(L_test)
+	$(call link,test)
+bench-programs: $(BENCH)
+bench: $(B)/rivulet $(BENCH)
 	tests/bench/run
 # A second compiler reads everything, and the test code too.
-LINT := $(OURS) $(SUPPORT) $(MODEL) $(UNIT:%=tests/unit/%.c) $(FUZZ:%=tests/fuzz/%.c)
+LINT := $(OURS) $(SUPPORT) $(MODEL) $(UNIT:%=tests/unit/%.c) $(FUZZ:%=tests/fuzz/%.c) \
+        $(wildcard tests/bench/*.c)
 lint: $(LINT:%.c=$(B)/obj/lint/%.o)
 $(B)/obj/lint/%.o: %.c Makefile | toolchain-fuzz
 	@mkdir -p $(@D)
@@ -215,6 +224,7 @@ help:
 	@echo 'make install DESTDIR= PREFIX=/usr/local LINKS=1   with LINKS, also under the litestream names'
 	@echo 'make deps       fetch the sources (scripts/deps --help)   make clean, make distclean'
 	@echo 'variables       CC MUSL_CC CLANG CFLAGS LDFLAGS V=1 DEPS_DIR VERSION'
-.SECONDARY: $(foreach f,$(FLAVOURS),$(UNIT:%=$(O_$(f))/tests/unit/%.o)) $(FUZZ:%=$(O_fuzz)/tests/fuzz/%.o)
-.PHONY: FORCE all size install check sanitize model fuzz fuzz-run bench lint deps deps-objects clean distclean help \
-        $(FLAVOURS:%=toolchain-%)
+.SECONDARY: $(patsubst $(B)/bench/%,$(O_test)/tests/bench/%.o,$(BENCH)) \
+            $(foreach f,$(FLAVOURS),$(UNIT:%=$(O_$(f))/tests/unit/%.o)) $(FUZZ:%=$(O_fuzz)/tests/fuzz/%.o)
+.PHONY: FORCE all size install check sanitize model fuzz fuzz-run bench bench-programs lint deps deps-objects clean \
+        distclean help $(FLAVOURS:%=toolchain-%)

@@ -229,10 +229,11 @@ static int open_steps(struct db *d, struct err *e)
 	    open_wal(d, e))
 		return -1;
 	/* Each was opened by its name: an exchange between two of them would mix two databases. */
-	if (!db_identity_holds(d)) {
+	rc = db_identity_holds(d, e);
+	if (!rc)
 		err_set(e, ERR_BUSY, "%s was replaced while it was opened", d->path);
-		return OPEN_AGAIN;
-	}
+	if (rc <= 0)
+		return rc < 0 ? -1 : OPEN_AGAIN;
 	if (!d->position_known && db_position_load(d, e))
 		return -1;
 	log_info("initialized db", LS("system", "store"), LS("path", d->path));
@@ -280,14 +281,26 @@ void db_close(struct db *d)
 	d->position_known = false;
 }
 
-static bool path_is(const char *path, struct db_inode inode)
+/* 1, 0, -1: what cannot be looked at now has not changed. */
+static int path_is(const char *path, struct db_inode inode, struct err *e)
 {
+	struct err why = ERR_INIT;
 	struct os_stat st;
 
-	return !os_stat(path, &st, NULL) && same_file(inode, &st);
+	if (!os_stat(path, &st, &why))
+		return same_file(inode, &st);
+	if (err_is(&why, ERR_NOT_FOUND))
+		return 0;
+	if (e)
+		*e = why;
+	return -1;
 }
 
-bool db_identity_holds(const struct db *d)
+int db_identity_holds(const struct db *d, struct err *e)
 {
-	return path_is(d->path, d->inode) && path_is(d->wal_path, d->wal_inode) && path_is(d->shm_path, d->shm_inode);
+	int rc = path_is(d->path, d->inode, e);
+
+	if (rc > 0)
+		rc = path_is(d->wal_path, d->wal_inode, e);
+	return rc > 0 ? path_is(d->shm_path, d->shm_inode, e) : rc;
 }

@@ -12,8 +12,10 @@
  *                                               beyond what we read; so exactly the next generation follows: HEAD.
  *   other salts after a time without the lock - salt1 grows by one with each restart by a writer. One step, and the old
  *                                               frame still intact: the new generation is shorter than our offset, so
- *                                               whatever the old one got after us is still on disk behind it. The chain
- *                                               of S from C finds it: TAIL first, then HEAD.
+ *                                               whatever the old one got after us is still on disk behind it - unless
+ *                                               journal_size_limit has cut the file at the restart. So the chain of S
+ *                                               from C must end before the file does: a whole frame that is not of it
+ *                                               follows. TAIL first, if it holds commits, then HEAD.
  *   anything else                             - not proven: SNAPSHOT, a full copy under the next TXID.
  *
  * Random histories against this rule are in tests/model.
@@ -138,17 +140,27 @@ static void go_on(struct db *d, struct db_proof *p, enum db_step step, struct wa
 	p->checksum = c;
 }
 
-/* Has the old generation got commits behind the position? 1, 0, -1 */
-static int old_generation_grew(struct db *d, struct db_work *w, struct wal_checksum c, bool big_endian, struct err *e)
+enum old_generation {
+	OLD_GREW,  /* there are commits behind the position */
+	OLD_ENDED, /* there is nothing, and there never was */
+	OLD_CUT,   /* there is nothing, but the file ends, so there may have been more */
+};
+
+/* What has the old generation got behind the position? enum old_generation or -1. */
+static int look_behind(struct db *d, struct db_work *w, struct wal_checksum c, bool big_endian, struct err *e)
 {
 	const struct db_position *pos = &d->position;
 	struct wal_scan scan;
+	struct os_stat st;
 
 	wal_scan_begin(&scan, d->page_size, big_endian, pos->salt1, pos->salt2, pos->offset, c);
 	/* One commit is answer enough. */
-	if (wal_scan_run(&scan, db_wal_source(d), INT64_MAX, 1, NULL, w->buffer, sizeof(w->buffer), e) < 0)
+	if (wal_scan_run(&scan, db_wal_source(d), INT64_MAX, 1, NULL, w->buffer, sizeof(w->buffer), e) < 0 ||
+	    os_file_stat(&d->wal, &st, e))
 		return -1;
-	return scan.commit_end > pos->offset;
+	if (scan.commit_end > pos->offset)
+		return OLD_GREW;
+	return scan.offset + wal_frame_size(d->page_size) <= st.size ? OLD_ENDED : OLD_CUT;
 }
 
 static int decide(struct db *d, struct db_work *w, struct db_proof *p, struct err *e)
@@ -158,7 +170,7 @@ static int decide(struct db *d, struct db_work *w, struct db_proof *p, struct er
 	bool same = pos->salt1 == p->header.salt1 && pos->salt2 == p->header.salt2;
 	bool next = p->header.salt1 == pos->salt1 + 1;
 	bool big_endian = pos->has_checksum ? pos->big_endian : p->header.big_endian;
-	int intact, grew;
+	int intact, behind;
 
 	if (!pos->txid)
 		return snapshot(p, "first sync");
@@ -185,13 +197,15 @@ static int decide(struct db *d, struct db_work *w, struct db_proof *p, struct er
 	}
 	if (pos->offset == WAL_HEADER_SIZE || !intact || !next)
 		return snapshot(p, intact ? "wal header salt reset, snapshotting" : "wal overwritten by another process");
-	grew = old_generation_grew(d, w, c, big_endian, e);
-	if (grew < 0)
+	behind = look_behind(d, w, c, big_endian, e);
+	if (behind < 0)
 		return -1;
-	if (grew)
+	if (behind == OLD_GREW)
 		go_on(d, p, DB_STEP_TAIL, c, big_endian);
-	else
+	else if (behind == OLD_ENDED)
 		head(p, DB_STEP_HEAD);
+	else
+		snapshot(p, "the old end of the wal may have been cut off");
 	return 0;
 }
 

@@ -82,10 +82,21 @@ static int catch_up_once(struct db *d, struct db_work *w, unsigned flags, int *f
 	return 0;
 }
 
+static bool reached(const struct db *d, const struct wal_index *end)
+{
+	const struct db_position *p = &d->position;
+
+	return p->has_place && p->salt1 == end->salt1 && p->salt2 == end->salt2 &&
+	       p->offset >= wal_offset(d->page_size, end->frames);
+}
+
 int db_catch_up(struct db *d, struct db_work *w, unsigned flags, int *files, struct err *e)
 {
+	struct wal_index end;
 	int attempts = 0, rc;
 
+	if (db_index_read(d, &end, e))
+		return -1;
 	for (;;) {
 		struct err why = ERR_INIT;
 
@@ -93,6 +104,11 @@ int db_catch_up(struct db *d, struct db_work *w, unsigned flags, int *files, str
 		if (!rc)
 			return 0;
 		if (rc > 0) {
+			/* A writer as fast as we are would be chased for ever, and no checkpoint be made. */
+			if (reached(d, &end)) {
+				d->seen_valid = false; /* what it has written since is still to be read */
+				return 0;
+			}
 			attempts = 0;
 			continue;
 		}
@@ -111,7 +127,11 @@ int db_catch_up(struct db *d, struct db_work *w, unsigned flags, int *files, str
 /* Reopens what was replaced; enum db_open_result or -1. */
 static int ensure_open(struct db *d, struct err *e)
 {
-	if (d->r && !db_identity_holds(d)) {
+	int same = d->r ? db_identity_holds(d, e) : 1;
+
+	if (same < 0)
+		return -1;
+	if (!same) {
 		log_warn("database, WAL or wal-index was replaced, opening again", LS("system", "store"), LS("db", d->name),
 		         LS("path", d->path));
 		db_close(d);
@@ -151,6 +171,8 @@ static int sync_open(struct db *d, unsigned flags, struct db_sync_result *r, str
 		goto out;
 	need = flags & DB_SYNC_NO_CHECKPOINT ? DB_CHECKPOINT_NONE : db_checkpoint_need(d);
 	if (need != DB_CHECKPOINT_NONE && db_checkpoint(d, w, need == DB_CHECKPOINT_BRAKE, &r->files, &r->restarted, e))
+		goto out;
+	if (db_read_raise(d, w, &r->files, e))
 		goto out;
 	rc = 0;
 out:

@@ -16,6 +16,25 @@ static atomic_uint_fast64_t counted;
 static atomic_bool was_hit;
 static atomic_int_fast64_t clock_wall_us, clock_mono_us; /* mono 0: the kernel's clocks */
 
+static void (*hook)(void *ctx, enum os_call call);
+static void *hook_ctx;
+static bool in_hook;
+
+void os_fault_hook(void (*fn)(void *ctx, enum os_call call), void *ctx)
+{
+	hook = fn;
+	hook_ctx = ctx;
+}
+
+static void call_hook(enum os_call call)
+{
+	if (hook == NULL || in_hook)
+		return;
+	in_hook = true;
+	hook(hook_ctx, call);
+	in_hook = false;
+}
+
 void os_fault_set(const struct os_fault_plan *p)
 {
 	active = p != NULL;
@@ -44,6 +63,7 @@ int os_fault_point(enum os_call call, bool *partial)
 {
 	uint64_t n;
 
+	call_hook(call);
 	if (!active || (plan.calls & (unsigned)call) == 0)
 		return 0;
 	n = atomic_fetch_add(&counted, 1) + 1;
@@ -72,7 +92,10 @@ int os_fault_point(enum os_call call, bool *partial)
 
 int os_fault_point_sqlite(enum os_call call, bool *partial)
 {
-	return active && plan.sqlite_too ? os_fault_point(call, partial) : 0;
+	if (active && plan.sqlite_too)
+		return os_fault_point(call, partial);
+	call_hook(call);
+	return 0;
 }
 
 void os_fault_clock(int64_t wall_ms, int64_t mono_us)

@@ -51,6 +51,10 @@ void os_fault_set(const struct os_fault_plan *plan); /* NULL switches off; count
 uint64_t os_fault_count(void);                       /* matching calls since os_fault_set() */
 bool os_fault_hit(void);                             /* has the plan made a call fail? */
 
+/* Called at every fault point, SQLite's included, before anything else happens there; NULL = nobody. What it does may
+ * pass fault points itself, for which it is not called. Set while no other thread runs. */
+void os_fault_hook(void (*fn)(void *ctx, enum os_call call), void *ctx);
+
 /* 0, or the errno to fail with. `partial` (may be NULL) becomes true when half of a write shall be done first. */
 int os_fault_point(enum os_call call, bool *partial);
 

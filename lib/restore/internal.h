@@ -55,6 +55,7 @@ int prefetch_read(struct prefetch *p, void *bytes, size_t n, size_t *got, struct
 enum { PAGES_BUFFER_SIZE = 256 << 10 };
 
 struct pages {
+	uint32_t left; /* pages that no file has brought yet */
 	struct os_file *file;
 	uint32_t page_size, commit, lock_pgno;
 	bool rollback_header;
@@ -73,7 +74,7 @@ uint8_t *pages_slot(struct pages *p);
 /* Takes the page in the slot, unless a newer copy is there or the database ends before it. */
 int pages_take(struct pages *p, uint32_t pgno, struct err *e);
 /* Is there a copy of every page? */
-bool pages_complete(const struct pages *p);
+static inline bool pages_complete(const struct pages *p) { return p->left == 0; }
 /* Writes what is gathered, demands that no page is missing if it is to be `complete`, and gives the file its size. */
 int pages_finish(struct pages *p, bool complete, struct err *e);
 /* Does to the header in the file what would have been done to page 1, if that was not among the pages. */

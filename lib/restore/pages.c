@@ -25,12 +25,14 @@ static bool is_written(const struct pages *p, uint32_t pgno)
 static void set_written(struct pages *p, uint32_t pgno)
 {
 	p->written[(pgno - 1) / 8] |= (uint8_t)(1 << ((pgno - 1) % 8));
+	p->left--;
 }
 
 int pages_init(struct pages *p, struct os_file *file, uint32_t page_size, uint32_t commit, struct err *e)
 {
 	*p = (struct pages){ .file = file, .page_size = page_size, .commit = commit };
 	p->lock_pgno = ltx_lock_pgno(page_size);
+	p->left = commit - (p->lock_pgno <= commit);
 	p->run_max = PAGES_BUFFER_SIZE / page_size;
 	p->written = calloc(1, (size_t)commit / 8 + 1);
 	p->buffer = malloc((size_t)(p->run_max + 1) * page_size);
@@ -111,11 +113,6 @@ static uint32_t first_missing(const struct pages *p)
 			return i + 1;
 	}
 	return 0;
-}
-
-bool pages_complete(const struct pages *p)
-{
-	return first_missing(p) == 0;
 }
 
 int pages_finish(struct pages *p, bool complete, struct err *e)

@@ -5,7 +5,7 @@
  * The output is complete or it is not there: pages go into OUTPUT.tmp, newest file first, each page once; every file's
  * checksum is verified to its end, every page up to the final size must have been written (the lock page is zeros), an
  * integrity check runs if asked for, and only then the file is fsynced and renamed. Memory: one bit per page of the
- * database and half a MiB; from a replica with latency up to 4 MiB more, for what is fetched ahead.
+ * database and a few hundred KiB per parallel file.
  *
  * Runs on the caller's thread (an applet's, or a worker); `parallelism` files are read at once by threads of its own.
  */

@@ -245,6 +245,7 @@ static int apply_files(struct run *r, struct err *e)
 	};
 	const struct replica_item *item;
 	struct err why = ERR_INIT;
+	bool complete;
 
 	if (fo.parallelism < 1)
 		fo.parallelism = PARALLELISM_DEFAULT;
@@ -254,12 +255,20 @@ static int apply_files(struct run *r, struct err *e)
 	for (int i = 0; i < r->plan->count; i++) {
 		if (feed_next(r->feed, &item, e) != 0)
 			return -1;
+		complete = r->pages_ready && pages_complete(&r->pages);
 		if (apply_file(r, item, &why) != 0) {
+			restore_wrap(item, &why);
+			if (complete && why.code == ERR_CORRUPT) {
+				/* It had nothing to add; that it is damaged is worth a word, not a lost restore. */
+				if (r->options->warn)
+					r->options->warn(r->options->warn_ctx, "restore does not need a damaged file", &why);
+				err_clear(&why);
+				continue;
+			}
 			if (why.code == ERR_CORRUPT || why.code == ERR_NOT_FOUND) {
 				r->result->has_bad = true;
 				r->result->bad = *item;
 			}
-			restore_wrap(item, &why);
 			if (e)
 				*e = why;
 			return -1;

@@ -19,6 +19,7 @@ enum {
 	LOOK_MIN_US = 2000,
 	LOOK_FIRST_US = 8000,
 	QUIET_LOOKS_MAX = 20,
+	WATCH_AGAIN_LOOK = 4,                /* the watch is armed again with this one, after 15 ms */
 	WAITING_LOOK_US = 5000,
 };
 

@@ -137,7 +137,8 @@ static void consider_silence(struct managed *m, int64_t now)
 {
 	int step = m->quiet_looks++ - 1;
 
-	if (m->quiet_looks == QUIET_LOOKS_MAX)
+	/* A transaction that is still growing would fire all the time; soon it may: what comes next must not wait for a look. */
+	if (step >= WATCH_AGAIN_LOOK)
 		arm_wal_watch(m);
 	if (m->quiet_looks > QUIET_LOOKS_MAX)
 		m->quiet_looks = 0;

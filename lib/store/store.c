@@ -103,7 +103,7 @@ int store_add(struct store *s, const struct managed_options *o, struct managed *
 		free(m);
 		return -1;
 	}
-	m->upload = (struct upload){ .db = m->db, .replica = o->replica };
+	m->upload = (struct upload){ .db = m->db, .replica = o->replica, .auto_recover = o->db.auto_recover };
 	m->state = MANAGED_WAITING;
 	*end = m;
 	s->count++;

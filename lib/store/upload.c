@@ -30,7 +30,13 @@ static int find_position(struct upload *u, uint64_t *position, uint64_t *snapsho
 	return rc;
 }
 
-static int verify(struct os_file *f, uint64_t txid, struct err *e)
+static int not_sent(struct upload *u, const char *path, struct err *e)
+{
+	return err_wrap(e, "local file %s is not sent (delete %s/ltx to start over with a full copy, or set auto-recover)", path,
+	                db_meta_path(u->db));
+}
+
+static int verify(struct upload *u, struct os_file *f, uint64_t txid, struct err *e)
 {
 	uint8_t *work = malloc(BUFFER_SIZE + LTX_FRAME_MAX + LTX_PAGE_SIZE_MAX);
 	struct ltx_file_source source;
@@ -44,7 +50,7 @@ static int verify(struct os_file *f, uint64_t txid, struct err *e)
 	if (!rc && (h.min_txid != txid || h.max_txid != txid))
 		rc = err_set(e, ERR_CORRUPT, "it holds other TXIDs than its name says");
 	free(work);
-	return rc ? err_wrap(e, "local file %s is not sent", f->path) : 0;
+	return rc ? not_sent(u, f->path, e) : 0;
 }
 
 /* Header and size for the listing's sake; the whole file when an earlier process wrote it. ERR_NOT_FOUND when missing. */
@@ -60,10 +66,10 @@ static int look_at_file(struct upload *u, const char *path, uint64_t txid, struc
 	    os_file_read_exact(&f, bytes, sizeof(bytes), 0, e))
 		goto out;
 	if (ltx_header_decode(bytes, &h, e)) {
-		err_wrap(e, "local file %s is not sent", path);
+		not_sent(u, path, e);
 		goto out;
 	}
-	if (txid <= u->verify_up_to && verify(&f, txid, e))
+	if (txid <= u->verify_up_to && verify(u, &f, txid, e))
 		goto out;
 	*item = (struct replica_item){ .min_txid = txid, .max_txid = txid, .size = st.size, .created_ms = h.timestamp_ms };
 	rc = 0;
@@ -72,7 +78,8 @@ out:
 	return rc;
 }
 
-static int send_one(struct upload *u, uint64_t txid, struct err *e)
+/* *usable: false when the local file is the one to blame. */
+static int send_one(struct upload *u, uint64_t txid, bool *usable, struct err *e)
 {
 	char *path = db_l0_path(u->db, txid);
 	struct replica_item item;
@@ -81,6 +88,7 @@ static int send_one(struct upload *u, uint64_t txid, struct err *e)
 	if (!path)
 		return err_nomem(e);
 	rc = look_at_file(u, path, txid, &item, e);
+	*usable = !rc || !(err_is(e, ERR_NOT_FOUND) || (u->auto_recover && err_is(e, ERR_CORRUPT)));
 	if (!rc && !(rc = u->replica->ops->put(u->replica, &item, path, e)))
 		log_info("ltx file uploaded", LS("system", "store"), LS("db", db_name(u->db)),
 		         LS("replica", replica_type(u->replica)), LI("level", 0), LX("minTXID", txid), LX("maxTXID", txid),
@@ -137,11 +145,11 @@ int upload_run(struct upload *u, uint64_t local_txid, int max_files, const atomi
 			return UPLOAD_MORE;
 		if (cancel && atomic_load_explicit(cancel, memory_order_relaxed))
 			return err_set(e, ERR_CANCELLED, "interrupted");
-		if (send_one(u, u->position + 1, e)) {
-			uint64_t wanted = u->position + 1;
+		bool usable = true;
 
+		if (send_one(u, u->position + 1, &usable, e)) {
 			u->position_known = false;
-			return err_is(e, ERR_NOT_FOUND) && !local_exists(u, wanted) ? UPLOAD_NEEDS_RESET : -1;
+			return usable ? -1 : UPLOAD_NEEDS_RESET;
 		}
 		u->sent = u->position + 1;
 	}

@@ -27,12 +27,13 @@ struct upload {
 	bool position_known;
 	uint64_t sent;         /* the last file that we stored there ourselves; 0 = none */
 	uint64_t verify_up_to; /* files up to this TXID were written by an earlier process */
+	bool auto_recover;     /* a damaged local file is as good as none: UPLOAD_NEEDS_RESET instead of an error */
 };
 
 enum upload_result {
 	UPLOAD_DRAINED,     /* the replica holds everything up to local_txid */
 	UPLOAD_MORE,        /* max_files were sent, more wait */
-	UPLOAD_NEEDS_RESET, /* a file that the replica needs next is gone: db_reset, then a full copy */
+	UPLOAD_NEEDS_RESET, /* the file that the replica needs next is gone or damaged: db_reset, then a full copy */
 };
 
 /* Sends the files position + 1 .. local_txid, at most max_files (0 = all). enum upload_result or -1. */

@@ -188,6 +188,33 @@ TEST(replacing)
 	job_end(&j);
 }
 
+/* A full copy in the middle of the history makes what is older superfluous: damage there is told, and costs nothing. */
+static void count_warning(void *ctx, const char *msg, const struct err *why)
+{
+	CHECK(strstr(msg, "does not need") && strstr(why->text, "ltx/9/"));
+	++*(int *)ctx;
+}
+
+TEST(damage_that_does_not_matter)
+{
+	const char *path = rk_path("superfluous");
+	struct job j;
+	int warnings = 0;
+
+	CHECK(rk_full(path, 9, 1, 3, 512, 6, 1000) && rk_full(path, 0, 4, 4, 512, 3, 2000) &&
+	      rk_pages(path, 0, 5, 5, 512, 3, PAGES(2), 3000));
+	CHECK(rk_flip(rk_file(path, 9, 1, 3), 120, 1));
+	job_init(&j, path);
+	j.o.warn = count_warning;
+	j.o.warn_ctx = &warnings;
+	CHECK_OK(job_run(&j, 0), &j.e);
+	CHECK(output_is(&j, 512, PAGES(2000, 3000, 2000)));
+	CHECK_INT(warnings, 1);
+	unlink(j.o.output);
+	CHECK_INT(job_run(&j, 3), -1);
+	job_end(&j);
+}
+
 TEST(sidecars_in_the_way)
 {
 	static const char *const names[] = { "-wal", "-shm", "-journal" };

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * model.h - random histories of an application, an engine and an operator, and what must be true after each.
+ *
+ * Four processes, so that locks are as they are in life: the *driver* (this program; it never opens a database while
+ * the others run), two *applications* (several connections each that write, read, checkpoint, vacuum, come and go) and the
+ * *engine* (lib/db and the upload of lib/store, with a file replica). One command at a time goes to one of them, so a
+ * history is reproduced by its seed; clocks and SQLite's random numbers are the model's too. Interleaving: at chosen
+ * kernel calls of a command, those of SQLite included, the process stops and the driver lets the other one act. Either
+ * process may die by SIGKILL at a chosen kernel call, or have one fail.
+ *
+ * What is checked: each new level-0 file, applied to the image of the one before, gives one of the states that the
+ * application committed, none older than the state before; after a quiet sync it is the newest, byte by byte; TXIDs are
+ * dense; the engine changes nothing that the application could see; a restore of any uploaded TXID gives that image.
+ */
+#ifndef TESTS_MODEL_H
+#define TESTS_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "lib/base/err.h"
+#include "lib/replica/replica.h"
+
+/* ---- random numbers: one stream for each use, so that a change to one does not move the others ---- */
+struct rng {
+	uint64_t s;
+};
+uint64_t rng_next(struct rng *r);
+uint32_t rng_below(struct rng *r, uint32_t n); /* 0 .. n - 1 */
+bool rng_percent(struct rng *r, uint32_t percent);
+#define rng_pick(r, array) ((array)[rng_below((r), (uint32_t)(sizeof(array) / sizeof((array)[0])))])
+
+/* ---- processes ---- */
+enum command {
+	CMD_GO_ON, /* after a pause */
+	CMD_EXIT,
+	APP_STEPS, /* count */
+	APP_STATE, /* the image of the database goes to the shared memory */
+	APP_CLOSE_ALL,
+	ENGINE_SYNC,
+	ENGINE_UPLOAD,
+	ENGINE_CLOSE,
+};
+
+struct request {
+	enum command cmd;
+	uint64_t seed;
+	uint32_t count;
+	int64_t wall_ms, mono_us;
+	/* pauses: at each kernel call with that many in a thousand, at most so often */
+	uint32_t pause_per_mille, pauses_max;
+	/* a fault plan for the whole command; mode 0 = none (enum os_fault_mode) */
+	uint32_t fault_mode, fault_calls;
+	uint64_t fault_at;
+	int fault_errnum;
+};
+
+struct reply {
+	bool paused; /* in the middle of the command: CMD_GO_ON is awaited */
+	bool hit;    /* a planned fault came about */
+	int rc;
+	enum err_code code;
+	uint64_t points;    /* kernel calls passed */
+	int64_t mono_us;    /* the clock after it */
+	/* application */
+	int connections, reading, writing;
+	bool exists; /* APP_STATE: false = it could not be read now */
+	int64_t size;
+	/* engine */
+	bool waiting, restarted, was_reset;
+	int files, copies;  /* of them full copies */
+	int upload;
+	uint64_t txid;
+	char text[400];
+};
+
+struct proc {
+	pid_t pid; /* 0 = not running */
+	int fd;
+	int status; /* of the last end, as waitpid tells it */
+};
+
+struct model;
+int proc_start(struct proc *p, void (*run)(int fd, struct model *m), struct model *m);
+/* false: the process died on the way (p->status). A pause calls `paused`, then the command goes on. */
+bool proc_call(struct proc *p, const struct request *q, struct reply *r, void (*paused)(struct model *m), struct model *m);
+void proc_end(struct proc *p); /* SIGKILL, and waits */
+
+/* In the child: the next command, with clocks, pauses and faults set; exits at the end of the stream. */
+void child_next(int fd, struct request *q);
+void child_reply(int fd, struct reply *r); /* fills points, hit, mono_us; switches faults and pauses off */
+void app_run(int fd, struct model *m);
+void engine_run(int fd, struct model *m);
+
+/* ---- images of databases ---- */
+enum { IMAGE_MAX = 16 << 20, APPS = 2 };
+
+struct image {
+	uint32_t page_size, pages;
+	size_t cap;
+	uint8_t *bytes;
+};
+void image_free(struct image *im);
+/* One LTX file over it. *copy: it held every page. */
+int image_apply(struct image *im, const char *path, uint64_t txid, bool *copy, int64_t *timestamp_ms, struct err *e);
+/* The image as a snapshot file of TXIDs 1 to txid. */
+int image_save(const struct image *im, const char *path, uint64_t txid, int64_t timestamp_ms, struct err *e);
+int image_load(struct image *im, const char *path, struct err *e);
+/* Without what a bump or a change of journal mode may change in page 1. */
+uint64_t image_hash(const uint8_t *bytes, int64_t size, uint32_t page_size);
+
+/* ---- one history ---- */
+struct txid_fact {
+	bool known;
+	uint64_t hash; /* of every byte */
+	int state;
+};
+
+struct settings {
+	uint32_t page_size;
+	int auto_vacuum;
+	bool big;    /* transactions of hundreds of pages */
+	bool calm;   /* nothing but an application that works while an engine runs */
+	int kill_percent, fault_percent, pause_percent, operator_percent;
+	/* engine */
+	int64_t min_checkpoint_pages, truncate_pages, checkpoint_interval_ms, max_sync_wal_bytes, busy_timeout_ms;
+	bool auto_recover;
+};
+
+struct stats {
+	uint64_t syncs, files, copies, restarts, pauses, kills, faults, restores, uploads, resets, checks;
+};
+
+struct model {
+	uint64_t seed;
+	bool trace;
+	struct rng rng;
+	struct settings set;
+	const char *dir;
+	char db_path[512], replica_path[512], meta_path[512], scratch[512];
+	struct proc app[APPS], engine;
+	struct {
+		int connections, reading, writing;
+	} has[APPS];
+	int busy_app; /* is paused in the middle of a command; -1 = none */
+	int engine_starts, app_starts;
+	int64_t wall_ms, mono_us;
+	uint8_t *shared; /* IMAGE_MAX bytes: the state that APP_STATE read */
+
+	/* what the application committed, in order */
+	uint64_t *states;
+	int state_count, state_cap;
+	int connections, reading, writing; /* of all applications */
+
+	/* what the engine made of it */
+	struct image chain;
+	uint64_t applied; /* TXID of the chain's image */
+	int chain_state;
+	int64_t chain_time_ms;
+	struct txid_fact *facts;
+	uint64_t fact_cap;
+	struct replica *replica;
+	bool damaged;   /* local files were taken away: TXIDs that were not sent may come again */
+	bool meta_bad;  /* the newest local file is damaged and will not be got over */
+	uint64_t folded; /* the replica holds TXIDs below it in a snapshot only */
+	bool has_backup, backup_has_wal;
+
+	struct stats stats;
+	bool failed;
+	char why[1200];
+};
+
+/* Runs one; false: m->why says what was wrong. */
+bool history_run(struct model *m);
+
+/* ---- driver.c: commands with their bookkeeping ---- */
+void fail(struct model *m, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void trace(struct model *m, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void drive_clock(struct model *m, int64_t us);
+void drive_state(struct model *m); /* records what the application would read now */
+void drive_app(struct model *m, uint32_t steps, bool noise);
+void drive_app_close(struct model *m, int kill_percent); /* all of them */
+/* The image of the database into m->shared; false: there is none, or it cannot be read now. */
+bool drive_look(struct model *m, int64_t *size);
+/* quiet: no pauses and faults, and it must work, unless the application or damaged files are in the way (false). */
+bool drive_sync(struct model *m, bool quiet);
+void drive_upload(struct model *m, bool quiet);
+void drive_engine_stop(struct model *m, int how); /* 0 closes first, 1 exits, 2 is killed */
+bool drive_engine_start(struct model *m);
+
+/* ---- verify.c ---- */
+void verify_new_files(struct model *m);
+void verify_quiet(struct model *m); /* sync, upload sometimes, then every page */
+void verify_restore(struct model *m, uint64_t txid);
+bool verify_restore_to(struct model *m, uint64_t txid, struct image *im);
+uint64_t verify_newest(struct model *m); /* TXID in the replica */
+void verify_damaged(struct model *m);
+void verify_rewind(struct model *m); /* the chain begins anew at what the replica holds */
+
+/* ---- operator.c ---- */
+void operator_act(struct model *m);
+void operator_in_pause(struct model *m); /* while the engine is in the middle of something */
+
+#endif
