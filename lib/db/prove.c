@@ -13,9 +13,9 @@
  *   other salts after a time without the lock - salt1 grows by one with each restart by a writer. One step, and the old
  *                                               frame still intact: the new generation is shorter than our offset, so
  *                                               whatever the old one got after us is still on disk behind it - unless
- *                                               journal_size_limit has cut the file at the restart. So the chain of S
- *                                               from C must end before the file does: a whole frame that is not of it
- *                                               follows. TAIL first, if it holds commits, then HEAD.
+ *                                               journal_size_limit has cut the file at the restart; a file that was cut
+ *                                               does not end with a frame. The chain of S from C finds it: TAIL first, if
+ *                                               it holds commits, then HEAD.
  *   anything else                             - not proven: SNAPSHOT, a full copy under the next TXID.
  *
  * Random histories against this rule are in tests/model.
@@ -143,13 +143,14 @@ static void go_on(struct db *d, struct db_proof *p, enum db_step step, struct wa
 enum old_generation {
 	OLD_GREW,  /* there are commits behind the position */
 	OLD_ENDED, /* there is nothing, and there never was */
-	OLD_CUT,   /* there is nothing, but the file ends, so there may have been more */
+	OLD_CUT,   /* there is nothing, but the file was cut, so there may have been more */
 };
 
 /* What has the old generation got behind the position? enum old_generation or -1. */
 static int look_behind(struct db *d, struct db_work *w, struct wal_checksum c, bool big_endian, struct err *e)
 {
 	const struct db_position *pos = &d->position;
+	int64_t frame = wal_frame_size(d->page_size);
 	struct wal_scan scan;
 	struct os_stat st;
 
@@ -160,7 +161,13 @@ static int look_behind(struct db *d, struct db_work *w, struct wal_checksum c, b
 		return -1;
 	if (scan.commit_end > pos->offset)
 		return OLD_GREW;
-	return scan.offset + wal_frame_size(d->page_size) <= st.size ? OLD_ENDED : OLD_CUT;
+	/*
+	 * A cut leaves exactly journal_size_limit bytes (or the new generation alone, which would not leave our frame): some
+	 * number that a user chose, not one of whole frames. The brake's own limit is made so, too (checkpoint.c).
+	 */
+	if (scan.offset + frame <= st.size || (st.size - WAL_HEADER_SIZE) % frame == 0)
+		return OLD_ENDED;
+	return OLD_CUT;
 }
 
 static int decide(struct db *d, struct db_work *w, struct db_proof *p, struct err *e)
