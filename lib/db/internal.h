@@ -24,10 +24,9 @@ struct db_position {
 	int64_t offset;  /* end of the WAL range that was read */
 	uint32_t salt1, salt2;
 	int64_t timestamp_ms;
-	/* Remembered, or read from the sidecar; without it the WAL's frame is compared by its page. */
-	bool has_checksum;
-	bool big_endian;
+	bool has_checksum;            /* not in a file that Litestream wrote */
 	struct wal_checksum checksum; /* of the WAL up to offset */
+	bool order_known, big_endian; /* of its words */
 };
 
 struct db {

@@ -2,14 +2,16 @@
 /*
  * position.c - how far the local files reach, and where that is in the WAL.
  *
- * The newest local file names the TXID and, in its header, the WAL range it was made of. The sidecar META/position adds
- * what a header has no room for: the WAL's running checksum at that place, and the database's inode. It is advisory: 80
- * bytes overwritten in place, without fsync, with a checksum of their own, ignored unless they name the newest file. So
- * it survives a killed process, costs no flush, and after a power loss its absence only means that the WAL's last frame
- * is compared by its page instead (prove.c).
+ * The newest local file names the TXID and, in its header, the WAL range it was made of. What proves that the WAL still is
+ * the one that was read, its running checksum at the end of that range, stands in the header too: in the node ID, a field
+ * that may hold anything and that Litestream leaves 0. So it is as durable as the file, and comes back from a replica with
+ * it. Without it (a file of Litestream's) nothing is proven, and a full copy follows.
  *
- *   "RIVPOS01" | txid u64 | offset u64 | salt1 u32 | salt2 u32 | s0 u32 | s1 u32 | big_endian u32 | 0 u32 |
- *   dev u64 | ino u64 | crc64 of all before
+ * The sidecar META/position adds the database's inode and the byte order of that checksum. It is advisory: 72 bytes
+ * overwritten in place, without fsync, with a checksum of their own, ignored unless they speak of the newest file.
+ *
+ *   "RIVPOS01" | txid u64 | big_endian << 63 | offset u64 | salt1 u32 | salt2 u32 | s0 u32 | s1 u32 |
+ *   dev u64 | ino u64 | commit u64 | crc64 of all before
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -41,7 +43,7 @@ static uint64_t get64(const uint8_t *p)
 
 static uint64_t pair(uint32_t high, uint32_t low) { return (uint64_t)high << 32 | low; }
 
-/* Failure to write it costs proof after a restart, nothing else. */
+/* Failure to write it costs nothing but that a database replaced while no daemon runs is told by its WAL alone. */
 static void write_sidecar(struct db *d)
 {
 	const struct db_position *p = &d->position;
@@ -62,7 +64,7 @@ static void write_sidecar(struct db *d)
 	os_file_close(&f);
 }
 
-/* Adds the checksum to a position that was read from the newest file, if the sidecar speaks of that very place. */
+/* Adds what the sidecar knows to a position that was read from the newest file, if it speaks of that very place. */
 static void read_sidecar(struct db *d, struct db_position *p)
 {
 	struct os_file f = OS_FILE_NONE;
@@ -77,11 +79,10 @@ static void read_sidecar(struct db *d, struct db_position *p)
 	if (got != sizeof(b) || memcmp(b, SIDECAR_MAGIC, 8) || get64(b + SIDECAR_CHECKED) != crc64(0, b, SIDECAR_CHECKED))
 		return;
 	if (get64(b + 8) != p->txid || (get64(b + 16) & INT64_MAX) != (uint64_t)p->offset ||
-	    get64(b + 24) != pair(p->salt1, p->salt2))
+	    get64(b + 24) != pair(p->salt1, p->salt2) || get64(b + 32) != pair(p->checksum.s0, p->checksum.s1))
 		return;
-	p->has_checksum = true;
+	p->order_known = true;
 	p->big_endian = get64(b + 16) >> 63;
-	p->checksum = (struct wal_checksum){ (uint32_t)(get64(b + 32) >> 32), (uint32_t)get64(b + 32) };
 	/* The device's number may change with a reboot; the inode's does not. */
 	if (get64(b + 48) != d->inode.ino)
 		d->snapshot_reason = "database file was replaced while not running";
@@ -91,8 +92,7 @@ void db_position_set(struct db *d, const struct db_position *p)
 {
 	d->position = *p;
 	d->position_known = true;
-	if (p->has_checksum)
-		write_sidecar(d);
+	write_sidecar(d);
 }
 
 static int newest_visit(void *ctx, const char *name, struct err *e)
@@ -141,6 +141,8 @@ static int read_position(struct db *d, uint64_t txid, struct db_position *p, str
 		.salt1 = h.wal_salt1,
 		.salt2 = h.wal_salt2,
 		.timestamp_ms = h.timestamp_ms,
+		.has_checksum = h.node_id,
+		.checksum = { (uint32_t)(h.node_id >> 32), (uint32_t)h.node_id },
 	};
 out:
 	os_file_close(&f);

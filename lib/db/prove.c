@@ -5,8 +5,9 @@
  * A position says: everything up to `offset` of the generation with salts S is in our files, and the running checksum
  * there was C. The WAL now has the header H.
  *
- *   The frame that ends at offset is intact   - its header holds S and C (or, with C unknown, S and the very page that
- *                                               the newest file holds): the log up to there is the one we read.
+ *   The frame that ends at offset is intact   - its header holds S and C: the log up to there is the one we read. The
+ *                                               same page in the same place would prove nothing: after a power loss or
+ *                                               in a restored copy the log may have taken another way to it.
  *   H has the salts S, intact                 - INCREMENT: go on at offset.
  *   other salts, our lock was never given up  - a restart needs everything backfilled, which our read mark prevents
  *                                               beyond what we read; so exactly the next generation follows: HEAD.
@@ -20,12 +21,7 @@
  *
  * Random histories against this rule are in tests/model.
  */
-#include <fcntl.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "lib/db/internal.h"
-#include "lib/ltx/file.h"
 #include "lib/os/clock.h"
 
 static int wal_read(void *ctx, void *bytes, size_t n, int64_t offset, size_t *got, struct err *e)
@@ -63,52 +59,28 @@ static int read_log_state(struct db *d, struct db_proof *p, struct err *e)
 	return err_set(e, ERR_BUSY, "%s changes too fast to be read", d->wal_path);
 }
 
-/* Without a remembered checksum: the page in the frame must be the one that the newest local file holds. */
-static int frame_page_is_ours(struct db *d, struct db_work *w, const uint8_t *frame, struct err *e)
-{
-	uint32_t pgno = (uint32_t)frame[0] << 24 | (uint32_t)frame[1] << 16 | (uint32_t)frame[2] << 8 | frame[3];
-	char *path = db_l0_path(d, d->position.txid);
-	struct os_file f = OS_FILE_NONE;
-	struct os_stat st;
-	int rc = -1;
-
-	if (!path)
-		return err_nomem(e);
-	if (os_file_open(&f, path, O_RDONLY, 0, e) || os_file_stat(&f, &st, e))
-		goto out;
-	rc = ltx_page_read(ltx_file_random(&f, st.size), pgno, w->page, w->frame, e);
-	if (rc > 0)
-		rc = !memcmp(w->page, frame + WAL_FRAME_HEADER_SIZE, d->page_size);
-out:
-	os_file_close(&f);
-	free(path);
-	return rc;
-}
-
 static uint32_t be32(const uint8_t *p)
 {
 	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
-/* 1, 0, -1. On 1 *c is the chain's checksum at the position, taken from the frame itself when it was not remembered. */
-static int frame_is_intact(struct db *d, struct db_work *w, struct wal_checksum *c, struct err *e)
+/* 1, 0, -1: is the frame that ends at the position the one that was read? On 1 *c is the chain's checksum there. */
+static int frame_is_intact(struct db *d, struct wal_checksum *c, struct err *e)
 {
 	const struct db_position *pos = &d->position;
-	size_t size = (size_t)wal_frame_size(d->page_size), got;
-	const uint8_t *frame = w->buffer;
+	int64_t size = wal_frame_size(d->page_size);
+	uint8_t frame[WAL_FRAME_HEADER_SIZE];
+	size_t got;
 
 	if (pos->offset == WAL_HEADER_SIZE)
 		return 1;
-	if (pos->offset < wal_offset(d->page_size, 1) || (pos->offset - WAL_HEADER_SIZE) % (int64_t)size)
+	if (!pos->has_checksum || pos->offset < wal_offset(d->page_size, 1) || (pos->offset - WAL_HEADER_SIZE) % size)
 		return 0;
-	if (os_file_read(&d->wal, w->buffer, size, pos->offset - (int64_t)size, &got, e))
+	if (os_file_read(&d->wal, frame, sizeof(frame), pos->offset - size, &got, e))
 		return -1;
-	if (got < size || be32(frame + 8) != pos->salt1 || be32(frame + 12) != pos->salt2)
-		return 0;
 	*c = (struct wal_checksum){ be32(frame + 16), be32(frame + 20) };
-	if (pos->has_checksum)
-		return c->s0 == pos->checksum.s0 && c->s1 == pos->checksum.s1;
-	return frame_page_is_ours(d, w, frame, e);
+	return got == sizeof(frame) && be32(frame + 8) == pos->salt1 && be32(frame + 12) == pos->salt2 &&
+	       c->s0 == pos->checksum.s0 && c->s1 == pos->checksum.s1;
 }
 
 static void snapshot(struct db_proof *p, const char *reason)
@@ -168,7 +140,7 @@ static int decide(struct db *d, struct db_work *w, struct db_proof *p, struct er
 	struct wal_checksum c = p->header.checksum;
 	bool same = pos->salt1 == p->header.salt1 && pos->salt2 == p->header.salt2;
 	bool next = p->header.salt1 == pos->salt1 + 1;
-	bool big_endian = pos->has_checksum ? pos->big_endian : p->header.big_endian;
+	bool big_endian = pos->order_known ? pos->big_endian : p->header.big_endian;
 	int intact, behind;
 
 	if (!pos->txid)
@@ -184,7 +156,7 @@ static int decide(struct db *d, struct db_work *w, struct db_proof *p, struct er
 			snapshot(p, "wal restarted while it was locked");
 		return 0;
 	}
-	intact = frame_is_intact(d, w, &c, e);
+	intact = frame_is_intact(d, &c, e);
 	if (intact < 0)
 		return -1;
 	if (same) {

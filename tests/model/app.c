@@ -222,6 +222,7 @@ static void state(struct app *a)
 {
 	sqlite3_int64 size = 0;
 	unsigned char *bytes = NULL;
+	sqlite3_stmt *s = NULL;
 	sqlite3 *c = NULL;
 	int persist = 1;
 
@@ -229,9 +230,11 @@ static void state(struct app *a)
 	if (a->r->rc == SQLITE_OK) {
 		sqlite3_db_config(c, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 		sqlite3_file_control(c, "main", SQLITE_FCNTL_PERSIST_WAL, &persist);
-		a->r->rc = sqlite3_exec(c, "PRAGMA user_version", NULL, NULL, NULL);
+		a->r->rc = sqlite3_prepare_v2(c, "PRAGMA page_count", -1, &s, NULL);
 	}
-	if (a->r->rc == SQLITE_OK)
+	/* It must not be empty: to serialise that would be to write its first page. */
+	if (a->r->rc == SQLITE_OK && sqlite3_step(s) == SQLITE_ROW && sqlite3_column_int(s, 0) > 0 &&
+	    sqlite3_reset(s) == SQLITE_OK)
 		bytes = sqlite3_serialize(c, "main", &size, 0);
 	if (bytes && size <= IMAGE_MAX) {
 		memcpy(a->m->shared, bytes, (size_t)size);
@@ -239,6 +242,7 @@ static void state(struct app *a)
 		a->r->size = size;
 	}
 	sqlite3_free(bytes);
+	sqlite3_finalize(s);
 	sqlite3_close(c);
 }
 
