@@ -131,6 +131,10 @@ struct db_proof {
 int db_prove(struct db *d, struct db_work *w, struct db_proof *p, struct err *e);
 struct wal_source db_wal_source(struct db *d);
 
+/* ---- tail.c ---- */
+/* w->pages: what a scan of the old generation has found, up to its last commit. 1, 0, -1 */
+int db_tail_is_true(struct db *d, struct db_work *w, const struct db_proof *proof, uint32_t commit, struct err *e);
+
 /* ---- write.c ---- */
 struct db_written {
 	bool created;

@@ -34,7 +34,22 @@ struct wal_source db_wal_source(struct db *d)
 	return (struct wal_source){ wal_read, &d->wal };
 }
 
-/* The header and the index that belong together: the index must not move while the header is read. */
+static bool names(const struct wal_header *h, uint32_t salt1, uint32_t salt2)
+{
+	return h->salt1 == salt1 && h->salt2 == salt2;
+}
+
+/* Nothing in the generation of the position is unread, whatever comes after it. */
+static bool all_was_read(const struct db *d, const struct wal_header *h)
+{
+	return d->continuity && !d->snapshot_reason && names(h, d->position.salt1, d->position.salt2);
+}
+
+/*
+ * The header and the index that belong together: the index must not move while the header is read, and both must name
+ * the same generation. Between a reset of the log and its first commit they do not; how far the old generation was
+ * committed can then no longer be told, and its frames may include a commit that failed at its last step.
+ */
 static int read_log_state(struct db *d, struct db_proof *p, struct err *e)
 {
 	uint8_t bytes[WAL_HEADER_SIZE];
@@ -48,10 +63,11 @@ static int read_log_state(struct db *d, struct db_proof *p, struct err *e)
 		rc = wal_header_parse(bytes, got, &p->header, e);
 		if (rc < 0)
 			return err_wrap(e, "%s", d->wal_path);
-		if (rc == WAL_HEADER_OK && !wal_index_changed(d->index, p->index.raw))
+		if (rc == WAL_HEADER_OK && !wal_index_changed(d->index, p->index.raw) &&
+		    (names(&p->header, p->index.salt1, p->index.salt2) || all_was_read(d, &p->header)))
 			return 0;
-		/* Another process is writing a header at this moment, or has truncated the log: ours makes it exist. */
-		if (rc == WAL_HEADER_NONE && i == 10 && db_bump(d, e))
+		/* Another process is writing a header at this moment, has truncated the log or died: ours makes it exist. */
+		if (i == 10 && db_bump(d, e))
 			return -1;
 		if (i > 2)
 			os_sleep_ms(1);
@@ -138,7 +154,7 @@ static int decide(struct db *d, struct db_work *w, struct db_proof *p, struct er
 {
 	const struct db_position *pos = &d->position;
 	struct wal_checksum c = p->header.checksum;
-	bool same = pos->salt1 == p->header.salt1 && pos->salt2 == p->header.salt2;
+	bool same = names(&p->header, pos->salt1, pos->salt2);
 	bool next = p->header.salt1 == pos->salt1 + 1;
 	bool big_endian = pos->order_known ? pos->big_endian : p->header.big_endian;
 	int intact, behind;
@@ -188,17 +204,14 @@ int db_prove(struct db *d, struct db_work *w, struct db_proof *p, struct err *e)
 	if (p->header.page_size != d->page_size)
 		return err_set(e, ERR_CORRUPT, "%s has pages of %u bytes, the database has %u", d->wal_path,
 		               (unsigned)p->header.page_size, (unsigned)d->page_size);
+	if (!names(&p->header, p->index.salt1, p->index.salt2))
+		return 0; /* the next generation has no commit yet */
 	if (decide(d, w, p, e))
 		return -1;
 	if (p->step == DB_STEP_SNAPSHOT)
 		head(p, DB_STEP_SNAPSHOT);
-	/*
-	 * A commit counts once it is published in the wal-index. When the index names another generation than the file's
-	 * header, the log was reset and nobody has written to the new one yet: then every commit in the file was published.
-	 */
-	p->end_max = INT64_MAX;
-	if (p->step != DB_STEP_TAIL && p->index.salt1 == p->salt1 && p->index.salt2 == p->salt2)
-		p->end_max = wal_offset(d->page_size, p->index.frames);
+	/* A commit counts once it is published in the wal-index; the old generation's are checked when they are written. */
+	p->end_max = p->step == DB_STEP_TAIL ? INT64_MAX : wal_offset(d->page_size, p->index.frames);
 	if (p->step != DB_STEP_INCREMENT)
 		return 0;
 	if (p->end_max == p->start) {

@@ -155,6 +155,20 @@ static void end_open_transaction(struct app *a, struct conn *k)
 	say(a, "end", rc);
 }
 
+/* A commit that is complete in the log, but not flushed: it never came about, and its frames stay behind the end. */
+static void fail_to_flush(struct app *a, struct conn *k)
+{
+	struct os_fault_plan plan = { .mode = OS_FAULT_ONCE, .calls = OS_CALL_SYNC, .sqlite_too = true };
+
+	plan.at = 1 + rng_below(&a->rng, 2);
+	run(a, k, "PRAGMA synchronous=full");
+	os_fault_set(&plan);
+	write_rows(a, k);
+	os_fault_set(NULL);
+	run(a, k, "PRAGMA synchronous=normal");
+	say(a, "no flush", 0);
+}
+
 static void checkpoint(struct app *a, struct conn *k)
 {
 	static const int modes[] = { SQLITE_CHECKPOINT_PASSIVE, SQLITE_CHECKPOINT_PASSIVE, SQLITE_CHECKPOINT_FULL,
@@ -203,6 +217,8 @@ static void step(struct app *a)
 		transaction(a, k);
 	else if (kind < 72)
 		spill_and_roll_back(a, k);
+	else if (kind < 75)
+		fail_to_flush(a, k);
 	else if (kind < 86)
 		checkpoint(a, k);
 	else if (kind < 92) {
