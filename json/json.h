@@ -4,7 +4,7 @@
  *
  * Writes either compact or with Go's MarshalIndent layout (two blanks, `"key": value`, empty array `[]`, empty object
  * `{}`), with Go's default escaping: `<`, `>`, `&`, U+2028 and U+2029 as \u escapes, control characters as \b \f \n \r
- * \t or \u00XX, invalid UTF-8 as \ufffd. Output is appended to a buf of the caller; failures are the buf's sticky state.
+ * \t or \u00XX, invalid UTF-8 as \ufffd. Output is appended to a buf of the caller; failures are its sticky state.
  * Misuse (a value without its key, too deep nesting) is an assertion: the shape of our output is ours.
  */
 #ifndef RIVULET_JSON_H

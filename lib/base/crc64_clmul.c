@@ -2,9 +2,9 @@
 /*
  * The way of processors that multiply polynomials: PCLMULQDQ on x86-64, PMULL on 64-bit ARM.
  *
- * Four lanes of 16 bytes run side by side. A lane (lo, hi) is moved on by a stride of s bytes as lo * K1 + hi * K2, where
- * K1 and K2 are powers of x mod P that belong to s; what was read at the new place is added. The residual lanes are then
- * gathered into one, and that and the last few bytes take the plain way. Constants: ltx.md §10.
+ * Four lanes of 16 bytes run side by side. A lane (lo, hi) is moved on by a stride of s bytes as lo * K1 + hi * K2,
+ * where K1 and K2 are powers of x mod P that belong to s; what was read at the new place is added. The residual lanes
+ * are then gathered into one, and that and the last few bytes take the plain way. Constants: ltx.md §10.
  */
 #include "lib/base/crc64.h"
 

@@ -23,13 +23,17 @@ static const struct level_name {
 	int level;
 	char name[6], three[4], word[8];
 } levels[] = {
-	{ LOG_TRACE, "TRACE", "TRC", "trace" }, { LOG_DEBUG, "DEBUG", "DBG", "debug" }, { LOG_INFO, "INFO", "INF", "info" },
-	{ LOG_WARN, "WARN", "WRN", "warn" },    { LOG_ERROR, "ERROR", "ERR", "error" }, { LOG_WARN, "WARN", "WRN", "warning" },
+	{ LOG_TRACE, "TRACE", "TRC", "trace" },
+	{ LOG_DEBUG, "DEBUG", "DBG", "debug" },
+	{ LOG_INFO, "INFO", "INF", "info" },
+	{ LOG_WARN, "WARN", "WRN", "warn" },
+	{ LOG_ERROR, "ERROR", "ERR", "error" },
+	{ LOG_WARN, "WARN", "WRN", "warning" },
 };
 
 enum {
 	LEVELS = sizeof(levels) / sizeof(levels[0]),
-	/* Kept free for what closes a cut line: `…"`, braces of open groups, `,"truncated":true}` and the line end. */
+	/* Kept free for what closes a cut line: `…"`, braces of open groups, `,"truncated":true}`, the line end. */
 	LINE_TAIL = 40,
 	GROUPS_MAX = 8,
 };

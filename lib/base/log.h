@@ -21,7 +21,8 @@ enum log_level { LOG_TRACE = -8, LOG_DEBUG = -4, LOG_INFO = 0, LOG_WARN = 4, LOG
 enum log_form { LOG_TEXT, LOG_JSON, LOG_PRETTY };
 enum { LOG_LINE_MAX = 4096 }; /* PIPE_BUF: so much goes through a pipe in one piece */
 
-/* One key with its value. `key` may be dotted ("txid.min"): JSON makes objects of neighbours with the same first part. */
+/* One key with its value. `key` may be dotted ("txid.min"): JSON makes one object of neighbours whose keys begin with
+ * the same parts. */
 struct log_field {
 	const char *key;
 	enum { LOG_F_END, LOG_F_STR, LOG_F_INT, LOG_F_UINT, LOG_F_TXID, LOG_F_DURATION, LOG_F_BOOL } type;

@@ -73,8 +73,9 @@ static int parse_part(const char **s, uint64_t *sum, struct err *e)
 	*s = p;
 	/* Go takes the fraction in floating point; the same operations give the same last nanosecond. */
 	part = (uint64_t)((double)part * ((double)unit->ns / scale));
-	if (overflow || __builtin_mul_overflow(whole, unit->ns, &whole) || __builtin_add_overflow(whole, part, &whole) ||
-	    __builtin_add_overflow(*sum, whole, sum) || *sum > UINT64_C(1) << 63)
+	if (overflow || __builtin_mul_overflow(whole, unit->ns, &whole) ||
+	    __builtin_add_overflow(whole, part, &whole) || __builtin_add_overflow(*sum, whole, sum) ||
+	    *sum > UINT64_C(1) << 63)
 		return too_long(e);
 	return 0;
 }
@@ -161,7 +162,7 @@ enum fraction { FRACTION_NONE, FRACTION_MS, FRACTION_TRIM };
 static char *put_time(char *out, int64_t ms, int offset_s, enum fraction fraction)
 {
 	int64_t seconds = ms / 1000 - (ms % 1000 < 0);
-	int milli = (int)(ms - seconds * 1000);
+	int milli = (int)((ms % 1000 + 1000) % 1000);
 
 	seconds += offset_s;
 
@@ -177,8 +178,9 @@ static char *put_time(char *out, int64_t ms, int offset_s, enum fraction fractio
 	int64_t year = era * 400 + yoe + (month <= 2);
 	char *p = out;
 
-	p += sprintf(p, "%s%04" PRIu64 "-%02d-%02dT%02d:%02d:%02d", year < 0 ? "-" : "", (uint64_t)(year < 0 ? -year : year),
-		     month, doy - (153 * mp + 2) / 5 + 1, of_day / 3600, of_day / 60 % 60, of_day % 60);
+	p += sprintf(p, "%s%04" PRIu64 "-%02d-%02dT%02d:%02d:%02d", year < 0 ? "-" : "",
+		     (uint64_t)(year < 0 ? -year : year), month, doy - (153 * mp + 2) / 5 + 1, of_day / 3600,
+		     of_day / 60 % 60, of_day % 60);
 	if (fraction == FRACTION_MS || (fraction == FRACTION_TRIM && milli))
 		p += sprintf(p, ".%03d", milli);
 	while (fraction == FRACTION_TRIM && milli && p[-1] == '0')

@@ -24,6 +24,8 @@
 enum {
 	BULK_PASSES_MAX = 3,
 	REST_PAGES_SMALL = 256, /* a rest that the barrier may cover */
+	CHECKPOINTER_WAIT_MS = 500, /* for one of the application's to finish, while nobody waits for us */
+	SEALED_WAIT_MS = 100,       /* the same while the barrier keeps writers out */
 	RETRY_STEP_MIN_US = 250 * 1000,
 	RETRY_STEP_MAX_US = 16 * 1000 * 1000,
 };
@@ -89,26 +91,54 @@ static int renew(struct db *d, struct db_work *w, int *files, struct err *e)
 	return rc;
 }
 
+static void log_result(const struct db *d, int frames, int backfilled)
+{
+	char result[48];
+
+	snprintf(result, sizeof(result), "%d,%d,%d", frames < 0, frames, backfilled);
+	log_debug("checkpoint", LS("system", "store"), LS("db", d->name), LS("mode", "PASSIVE"), LS("result", result));
+}
+
+/*
+ * Backfills through c as far as readers allow. An application with autocheckpoint is often checkpointing at this moment:
+ * only one at a time can, so its end is waited for. *rest: frames that are still to be backfilled.
+ */
+static int backfill(struct db *d, sqlite3 *c, int wait_ms, uint32_t *rest, struct err *e)
+{
+	struct wal_index index;
+	int64_t until = os_mono_us() + wait_ms * 1000;
+	int frames, backfilled;
+
+	for (;;) {
+		if (db_checkpoint_passive(c, &frames, &backfilled, e) && !err_is(e, ERR_BUSY))
+			return -1;
+		if (db_index_read(d, &index, e))
+			return -1;
+		*rest = index.frames - index.backfilled;
+		if (!*rest || frames >= 0 || os_mono_us() >= until)
+			break;
+		os_sleep_ms(1);
+	}
+	log_result(d, frames, backfilled);
+	return 0;
+}
+
 static int backfill_bulk(struct db *d, struct db_work *w, int *files, struct err *e)
 {
-	int last_rest = 0;
+	uint32_t rest = UINT32_MAX;
 
 	for (int pass = 0; pass < BULK_PASSES_MAX; pass++) {
 		struct wal_index index;
-		int frames = 0, backfilled = 0;
+		uint32_t last_rest = rest;
 
 		if (db_index_read(d, &index, e))
 			return -1;
 		if (index.frames - index.backfilled <= REST_PAGES_SMALL)
 			return 0;
-		if (renew(d, w, files, e))
+		if (renew(d, w, files, e) || backfill(d, d->w, CHECKPOINTER_WAIT_MS, &rest, e))
 			return -1;
-		/* BUSY: the application is checkpointing at this moment, which serves as well. */
-		if (db_checkpoint_passive(d, d->w, &frames, &backfilled, e) && !err_is(e, ERR_BUSY))
-			return -1;
-		if (pass && frames - backfilled >= last_rest)
+		if (rest >= last_rest)
 			return 0;
-		last_rest = frames - backfilled;
 	}
 	return 0;
 }
@@ -128,7 +158,8 @@ static int retake(struct db *d, struct err *e)
 /* Steps 2 and 3. *sealed: the WAL was read to its end and is backfilled to its end, so that it may be restarted. */
 static int seal(struct db *d, struct db_work *w, int *files, bool *sealed, struct err *e)
 {
-	int frames = 0, backfilled = 0, rc;
+	uint32_t rest = 1;
+	int rc;
 
 	*sealed = false;
 	if (db_exec(d->w, "BEGIN IMMEDIATE", "lock for writing", e))
@@ -140,12 +171,10 @@ static int seal(struct db *d, struct db_work *w, int *files, bool *sealed, struc
 		goto out;
 	}
 	db_read_end(d);
-	rc = db_checkpoint_passive(d, d->r, &frames, &backfilled, e);
-	if (rc && err_is(e, ERR_BUSY))
-		rc = 0;
+	rc = backfill(d, d->r, SEALED_WAIT_MS, &rest, e);
 	if (retake(d, e))
 		rc = -1;
-	*sealed = !rc && frames == backfilled;
+	*sealed = !rc && !rest;
 out:
 	sqlite3_exec(d->w, "ROLLBACK", NULL, NULL, NULL);
 	return rc;

@@ -12,7 +12,6 @@
 #include <string.h>
 
 #include "lib/db/internal.h"
-#include "lib/base/log.h"
 #include "lib/os/clock.h"
 
 int db_library_check(struct err *e)
@@ -156,13 +155,10 @@ fail:
 	return -1;
 }
 
-int db_checkpoint_passive(struct db *d, sqlite3 *c, int *frames, int *backfilled, struct err *e)
+int db_checkpoint_passive(sqlite3 *c, int *frames, int *backfilled, struct err *e)
 {
-	char result[48];
 	int rc = sqlite3_wal_checkpoint_v2(c, "main", SQLITE_CHECKPOINT_PASSIVE, frames, backfilled);
 
-	snprintf(result, sizeof(result), "%d,%d,%d", rc == SQLITE_BUSY, *frames, *backfilled);
-	log_debug("checkpoint", LS("system", "store"), LS("db", d->name), LS("mode", "PASSIVE"), LS("result", result));
 	return rc == SQLITE_OK ? 0 : db_sqlite_error(c, rc, "checkpoint", e);
 }
 

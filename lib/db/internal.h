@@ -91,7 +91,8 @@ void db_read_end(struct db *d);
 /* Moves r's mark to the end of the WAL, with no instant without one. */
 int db_read_renew(struct db *d, struct err *e);
 int db_bump(struct db *d, struct err *e);
-int db_checkpoint_passive(struct db *d, sqlite3 *c, int *frames, int *backfilled, struct err *e);
+/* Frames in the log and frames in the database after it; both -1 while somebody else checkpoints (ERR_BUSY). */
+int db_checkpoint_passive(sqlite3 *c, int *frames, int *backfilled, struct err *e);
 /* Exactly n bytes of the database file. */
 int db_file_read(struct db *d, void *bytes, int n, int64_t offset, struct err *e);
 int db_file_size(struct db *d, int64_t *size, struct err *e);

@@ -17,7 +17,9 @@ enum {
 	SLOW_LOOKS_PER_PROOF = 3,            /* every third one proves the position anew */
 	EARLY_SYNC_BYTES = 16 << 20,         /* unread WAL that does not wait for monitor-interval */
 	LOOK_MIN_US = 2000,
+	LOOK_FIRST_US = 8000,
 	QUIET_LOOKS_MAX = 20,
+	WAITING_LOOK_US = 5000,
 };
 
 /* Errors of one kind in a row: when to try again, when to say so. */
@@ -49,9 +51,9 @@ struct managed {
 	struct loop_timer timer;   /* the next look, attempt or checkpoint */
 	struct loop_watch wal_watch, dir_watch;
 	bool watch_told;           /* that events cannot be had */
-	int quiet_looks;           /* looks since a write whose commit is not published yet; 0 = none is awaited */
+	int quiet_looks;           /* looks since an event whose effect is not to be seen yet; 0 = none is awaited */
 	int64_t last_sync_us;      /* when the last sync began */
-	int64_t last_look_us, last_unread; /* to tell how fast the WAL grows */
+	int64_t last_look_us, last_unread, look_step_us; /* to tell how fast the WAL grows */
 	int64_t retry_us;
 	struct backoff sync_errors;
 

@@ -89,23 +89,31 @@ static void start_sync(struct managed *m)
 {
 	loop_timer_clear(m->s->o.loop, &m->timer);
 	m->last_sync_us = os_mono_us();
-	m->quiet_looks = 0;
+	m->look_step_us = 0;
+	if (m->state == MANAGED_WAITING && m->quiet_looks)
+		m->quiet_looks++;
+	else
+		m->quiet_looks = 0;
 	/* Before the job reads: whatever is written later than that fires again. */
 	arm_wal_watch(m);
 	jobs_sync(m, 0);
 }
 
-/* How long may a growing WAL be left alone before EARLY_SYNC_BYTES of it are unread? */
+/*
+ * How long may a growing WAL be left alone before EARLY_SYNC_BYTES of it are unread? Half of what its rate says, because
+ * the rate may rise; and no longer than twice the last wait, because it may rise steeply.
+ */
 static int64_t time_to_grow(struct managed *m, int64_t now, int64_t unread)
 {
-	int64_t elapsed = now - m->last_look_us, grown = unread - m->last_unread, wait;
+	int64_t elapsed = now - m->last_look_us, grown = unread - m->last_unread, wait = INT64_MAX;
 
+	if (grown > 0 && elapsed > 0)
+		wait = (EARLY_SYNC_BYTES - unread) / (grown / elapsed + 1) / 2;
+	m->look_step_us = m->look_step_us ? m->look_step_us * 2 : LOOK_FIRST_US;
 	m->last_look_us = now;
 	m->last_unread = unread;
-	if (grown <= 0 || elapsed <= 0)
-		return INT64_MAX;
-	/* Half of what the last rate says, because it may rise. */
-	wait = (int64_t)((double)(EARLY_SYNC_BYTES - unread) / (double)grown * (double)elapsed / 2);
+	if (wait > m->look_step_us)
+		wait = m->look_step_us;
 	return wait < LOOK_MIN_US ? LOOK_MIN_US : wait;
 }
 
@@ -152,10 +160,16 @@ static void rest(struct managed *m, int64_t now)
 		arm(m, due, 500 * 1000);
 }
 
+/* A file that has just appeared gets its first page within milliseconds, and nothing tells us when. */
 static void consider_waiting(struct managed *m, int64_t now)
 {
-	int64_t allowed = m->last_sync_us + m->o.monitor_interval_ms * 1000;
+	int64_t interval = m->o.monitor_interval_ms * 1000, allowed = m->last_sync_us + interval;
 
+	if (m->quiet_looks && m->quiet_looks < QUIET_LOOKS_MAX) {
+		int64_t soon = m->last_sync_us + ((int64_t)WAITING_LOOK_US << (m->quiet_looks < 8 ? m->quiet_looks : 8));
+
+		allowed = soon < allowed ? soon : allowed;
+	}
 	if (now >= allowed)
 		start_sync(m);
 	else
@@ -224,6 +238,7 @@ static void on_dir_event(struct loop_watch *w, uint32_t mask, const char *name)
 		return;
 	if (m->state == MANAGED_ACTIVE && (mask & IN_CREATE))
 		return; /* our own connections make -wal and -shm; what matters comes as a rename or a deletion before */
+	m->quiet_looks = m->state == MANAGED_WAITING;
 	start_sync(m);
 }
 

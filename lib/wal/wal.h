@@ -132,8 +132,9 @@ void wal_scan_begin(struct wal_scan *s, uint32_t page_size, bool big_endian, uin
  * successor repeats the first buffer full of bytes and ends before our last frame is not seen that way: who must have
  * everything now and has no end_max to go by calls wal_scan_rewind first.
  * After WAL_SCAN_LIMITED, a call with the same max_bytes gives WAL_SCAN_LIMITED again; begin a new scan at commit_end.
- * buffer: caller's, at least one frame; 256 KiB is a good size. Returns enum wal_scan_result or -1 (read errors only:
- * a frame that does not fit the chain is the end of the log).
+ * buffer: caller's, at least one frame; 256 KiB is a good size. Returns enum wal_scan_result, or -1 when reading or
+ * keeping pages failed, from which the next call goes on without a loss. A frame that does not fit the chain is no
+ * failure but the end of the log.
  */
 int wal_scan_run(struct wal_scan *s, struct wal_source source, int64_t end_max, int64_t max_bytes,
                  struct wal_pages *pages, void *buffer, size_t buffer_size, struct err *e);

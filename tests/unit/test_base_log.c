@@ -46,13 +46,15 @@ TEST(text_form)
 	begin(LOG_TEXT, LOG_INFO);
 	log_info("initialized db", LS("path", "/data/app.db"));
 	log_warn("x");
-	log_info("ltx file uploaded", LS("db", "app.db"), LI("level", 0), LX("minTXID", 1), LX("maxTXID", 255), LU("size", UINT64_MAX));
+	log_info("ltx file uploaded", LS("db", "app.db"), LI("level", 0), LX("minTXID", 1), LX("maxTXID", 255),
+		 LU("size", UINT64_MAX));
 	log_error("", LD("took", 1500000000), LB("chkpt", true), LB("snap", false), LI("n", -5), LS("error", NULL));
 	CHECK_STR(end(), "time=2026-02-12T15:04:05.006Z level=INFO msg=\"initialized db\" path=/data/app.db\n"
 			 "time=2026-02-12T15:04:05.006Z level=WARN msg=x\n"
 			 "time=2026-02-12T15:04:05.006Z level=INFO msg=\"ltx file uploaded\" db=app.db level=0 "
 			 "minTXID=0000000000000001 maxTXID=00000000000000ff size=18446744073709551615\n"
-			 "time=2026-02-12T15:04:05.006Z level=ERROR msg=\"\" took=1.5s chkpt=true snap=false n=-5 error=\"\"\n");
+			 "time=2026-02-12T15:04:05.006Z level=ERROR msg=\"\" took=1.5s chkpt=true snap=false n=-5 "
+			 "error=\"\"\n");
 }
 
 TEST(text_quoting)
@@ -85,9 +87,11 @@ TEST(text_quoting)
 TEST(json_form)
 {
 	begin(LOG_JSON, LOG_TRACE);
-	log_trace("a \"b\"\n<", LS("path", "/x y"), LX("txid", 10), LD("took", 1500000000), LB("ok", true), LI("n", -1));
+	log_trace("a \"b\"\n<", LS("path", "/x y"), LX("txid", 10), LD("took", 1500000000), LB("ok", true),
+		  LI("n", -1));
 	log_debug("m");
-	CHECK_STR(end(), "{\"time\":\"2026-02-12T15:04:05.006Z\",\"level\":\"TRACE\",\"msg\":\"a \\\"b\\\"\\n\\u003c\",\"path\":\"/x y\","
+	CHECK_STR(end(), "{\"time\":\"2026-02-12T15:04:05.006Z\",\"level\":\"TRACE\","
+			 "\"msg\":\"a \\\"b\\\"\\n\\u003c\",\"path\":\"/x y\","
 			 "\"txid\":\"000000000000000a\",\"took\":1500000000,\"ok\":true,\"n\":-1}\n"
 			 "{\"time\":\"2026-02-12T15:04:05.006Z\",\"level\":\"DEBUG\",\"msg\":\"m\"}\n");
 }
@@ -100,9 +104,11 @@ TEST(json_groups)
 	log_info("m", LI("ab.c", 1), LI("a.c", 2), LI("a", 3));
 	CHECK_STR(strstr(end(), ",\"db\""),
 		  ",\"db\":\"a\",\"txid\":{\"min\":\"0000000000000001\",\"max\":\"0000000000000002\"},\"size\":3}\n"
-		  "{\"time\":\"2026-02-12T15:04:05.006Z\",\"level\":\"INFO\",\"msg\":\"m\",\"a\":{\"b\":{\"c\":1,\"d\":2},\"e\":3},"
+		  "{\"time\":\"2026-02-12T15:04:05.006Z\",\"level\":\"INFO\",\"msg\":\"m\","
+		  "\"a\":{\"b\":{\"c\":1,\"d\":2},\"e\":3},"
 		  "\"f\":{\"g\":4},\"fg\":5}\n"
-		  "{\"time\":\"2026-02-12T15:04:05.006Z\",\"level\":\"INFO\",\"msg\":\"m\",\"ab\":{\"c\":1},\"a\":{\"c\":2},\"a\":3}\n");
+		  "{\"time\":\"2026-02-12T15:04:05.006Z\",\"level\":\"INFO\",\"msg\":\"m\","
+		  "\"ab\":{\"c\":1},\"a\":{\"c\":2},\"a\":3}\n");
 }
 
 TEST(pretty_form)
@@ -211,8 +217,8 @@ TEST(long_json_lines_keep_their_form)
 			size_t step = i == 0 ? 1 : i == 1 ? 1 : i == 2 ? 2 : 6;
 
 			begin(LOG_JSON, LOG_INFO);
-			log_info("m", LI("a.b.n", 1), LS("a.b.k", long_text(n / step, units[i])), LX("a.t.txid", 5), LI("x.y", -77),
-				 LS("z", "end"));
+			log_info("m", LI("a.b.n", 1), LS("a.b.k", long_text(n / step, units[i])), LX("a.t.txid", 5),
+				 LI("x.y", -77), LS("z", "end"));
 			end();
 			CHECK_INT(json_balance(got), 0);
 			CHECK(strlen(got) <= LOG_LINE_MAX);
