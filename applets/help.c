@@ -19,9 +19,8 @@ static const char tail[] =
 	"@ <command> -h explains one of them. A link called litestream-NAME or NAME\n"
 	"runs command NAME.\n"
 	"\n"
-	"\t@ --list               names of all commands\n"
-	"\t@ --install [-s] DIR   make links litestream and litestream-NAME in DIR\n"
-	"\t                             (-s: symbolic links)\n";
+	"\t@ --list               print the names of all commands\n"
+	"\t@ --install [-s] DIR   make such links in DIR; -s: symbolic ones\n";
 
 int applet_usage(void)
 {

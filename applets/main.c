@@ -31,6 +31,7 @@ int main(int argc, char **argv)
 	const char *called;
 	char *named = NULL;
 
+	os_protect_self();
 	os_std_reserve();
 	if (argc < 1)
 		return 1;

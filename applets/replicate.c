@@ -58,7 +58,7 @@ static int check_words(const struct replicate *r, int argc, char **argv, int fir
 	if (flag)
 		return err_set(e, ERR_INVALID, "flag \"%s\" must be positioned before DB_PATH and REPLICA_URL arguments", flag);
 	if (argc - first == 1)
-		return err_set(e, ERR_INVALID, "must specify at least one replica URL for DB");
+		return err_set(e, ERR_INVALID, "must specify at least one replica URL for %s", argv[first]);
 	if (argc > first && r->config[0])
 		return err_set(e, ERR_INVALID, "cannot specify a replica URL and the -config flag");
 	if (r->once && r->exec[0])

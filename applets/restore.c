@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The order of the checks is Litestream's (control.md §3.4, cases.md §3.1), except that an existing output goes only
- * when a plan stands: a typing error must not cost a database.
+ * The order of the checks is Litestream's (control.md §3.4, cases.md §3.1), except that an existing output stays
+ * until the verified new one takes its place: neither a typing error nor a bad network must cost a database.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -24,21 +24,23 @@ static const char help[] =
 	"Usage:\n"
 	"\n"
 	"\t@ restore [arguments] -o PATH REPLICA_URL\n"
-	"\t@ restore [arguments] -o PATH FOLDER    that holds an ltx folder\n"
-	"\t@ restore [arguments] DB_PATH           as the configuration file knows it\n"
+	"\t@ restore [arguments] -o PATH FOLDER\n"
+	"\t@ restore [arguments] DB_PATH\n"
 	"\n"
+	"A FOLDER that holds an ltx folder is a replica too. A DB_PATH is looked up in the\n"
+	"configuration file, which this version cannot read yet: name the replica.\n"
 	"The database is whole and verified when it appears, or it does not appear.\n"
 	"\n"
 	"What to restore:\n"
 	"\n"
-	"\t-txid TXID             up to this transaction (16 hex digits); the newest\n"
+	"\t-txid TXID             up to this transaction (16 hex digits); default: the newest\n"
 	"\t-timestamp TIME        as it was then, e.g. 2026-02-12T08:00:00Z\n"
-	"\t-config PATH           configuration file; $LITESTREAM_CONFIG or /etc/litestream.yml\n"
+	"\t-config PATH           default $LITESTREAM_CONFIG, else /etc/litestream.yml\n"
 	"\t-no-expand-env         take $NAME in the configuration file as it is\n"
 	"\n"
 	"Where to:\n"
 	"\n"
-	"\t-o PATH                the database to write; its own path if DB_PATH is given\n"
+	"\t-o PATH                the database to write; default DB_PATH\n"
 	"\t-force                 overwrite it, and remove its -wal, -shm and -journal\n"
 	"\t-if-db-not-exists      do nothing and succeed when it is there already\n"
 	"\t-if-replica-exists     do nothing and succeed when there is no backup\n"
@@ -46,12 +48,12 @@ static const char help[] =
 	"How:\n"
 	"\n"
 	"\t-dry-run               only print what would be fetched\n"
-	"\t-integrity-check MODE  let SQLite check the result: none, quick or full; none\n"
-	"\t-parallelism N         files read at once; 8\n"
+	"\t-integrity-check MODE  let SQLite check the result: none (default), quick, full\n"
+	"\t-parallelism N         files read at once; default 8\n"
 	"\t-json                  print JSON; the log goes to standard error\n"
 	"\t-f                     go on and follow the replica until SIGINT or SIGTERM; open\n"
 	"\t                       the database only for reading meanwhile\n"
-	"\t-follow-interval TIME  time between looks at the replica; 1s\n"
+	"\t-follow-interval TIME  time between looks at the replica; default 1s\n"
 	"\n"
 	"Examples:\n"
 	"\n"
@@ -145,6 +147,7 @@ static struct restore_options engine_options(const struct options *o, struct pro
 		.output = o->output,
 		.parallelism = o->parallelism < 1 ? 0 : o->parallelism > 64 ? 64 : (int)o->parallelism,
 		.check = o->check,
+		.replace = o->force,
 		.cancel = &stop,
 		.progress = { report, p },
 		.warn = warn,
@@ -184,26 +187,14 @@ static int print_result(const struct options *o, struct replica *r, uint64_t txi
 static int fail(const struct options *o, struct err *e)
 {
 	if (err_is(e, ERR_CANCELLED))
-		return output_errorf("restore interrupted, nothing was left at %s", o->output);
+		return output_errorf("restore interrupted, nothing was changed at %s", o->output);
 	if (o->if_replica_exists && nothing_there(e)) {
 		log_info("no matching backups found");
 		return 0;
 	}
-	if (err_is(e, ERR_GAP))
+	if (err_is(e, ERR_GAP) && strncmp(e->text, "non-contiguous", 14) == 0)
 		err_wrap(e, "cannot calc restore plan");
 	return output_error(e);
-}
-
-/* What is to be overwritten goes only when there is something to take its place. */
-static int make_way(const struct options *o, struct replica *r, struct err *e)
-{
-	struct restore_plan plan = {0};
-	int rc = 0;
-
-	if (o->force && target_exists(o->output))
-		rc = restore_plan_make(r, &o->target, true, &plan, e);
-	restore_plan_free(&plan);
-	return rc < 0 ? -1 : target_clear(o->output, e);
 }
 
 static int run_once(const struct options *o, struct replica *r)
@@ -218,7 +209,8 @@ static int run_once(const struct options *o, struct replica *r)
 
 	if (target_check(o->output, o->force, &e) < 0 || check_combination(o, &e) < 0)
 		return refuse(r, o, &e);
-	if (make_way(o, r, &e) < 0)
+	/* An empty file means nothing, and its sidecars neither. */
+	if (!o->force && target_clear(o->output, &e) < 0)
 		return fail(o, &e);
 	os_stop_on_signal(&stop);
 	progress_begin(&progress, "restoring");
@@ -233,15 +225,31 @@ static int run_once(const struct options *o, struct replica *r)
 }
 
 struct following {
+	const struct options *options;
 	struct replica *replica;
 	struct progress progress;
 };
+
+static void started(void *ctx, uint64_t txid, bool resumed)
+{
+	struct following *f = ctx;
+	const char *type = replica_type(f->replica);
+
+	progress_end(&f->progress);
+	f->progress.terminal = false; /* from here on there are log lines */
+	if (resumed)
+		log_info("resuming follow mode from crash recovery", LS("replica", type), LX("txid", txid),
+		         LS("output", f->options->output));
+	else if (f->options->check != RESTORE_CHECK_NONE)
+		log_info("post-restore integrity check passed", LS("replica", type));
+	log_info("entering follow mode", LS("replica", type), LS("output", f->options->output), LX("txid", txid),
+	         LD("interval", f->options->follow_interval_ns > 0 ? f->options->follow_interval_ns : 1000000000));
+}
 
 static void applied(void *ctx, uint64_t from_txid, uint64_t to_txid)
 {
 	struct following *f = ctx;
 
-	progress_end(&f->progress);
 	log_info("follow: applied updates", LS("replica", replica_type(f->replica)), LX("from_txid", from_txid),
 	         LX("to_txid", to_txid));
 }
@@ -256,10 +264,11 @@ static void follow_warn(void *ctx, const char *msg, const struct err *why)
 static int run_following(const struct options *o, struct replica *r)
 {
 	int64_t started_us = os_mono_us();
-	struct following following = { .replica = r };
+	struct following following = { .options = o, .replica = r };
 	struct restore_follow_options engine = {
 		.restore = engine_options(o, &following.progress),
 		.interval_ms = o->follow_interval_ns / 1000000 + (o->follow_interval_ns % 1000000 > 0),
+		.started = started,
 		.applied = applied,
 		.warn = follow_warn,
 		.ctx = &following,

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,12 +20,18 @@ static char *sidecar_path(const char *path, const char *suffix)
 	return s;
 }
 
+/* A file in the way of a folder (ENOTDIR) is another matter: nothing can be written there. */
+static bool is_missing(const struct err *e)
+{
+	return err_is(e, ERR_NOT_FOUND) && e->sys == ENOENT;
+}
+
 bool target_exists(const char *path)
 {
 	struct os_stat st;
 	struct err e = ERR_INIT;
 
-	return os_stat(path, &st, &e) == 0 || !err_is(&e, ERR_NOT_FOUND);
+	return os_stat(path, &st, &e) == 0 || !is_missing(&e);
 }
 
 /* Beside a file that exists Litestream refuses empty sidecars too; beside a missing one they mean nothing. */
@@ -41,7 +48,7 @@ static int check_sidecar(const char *path, const char *suffix, bool target_is_th
 		if (target_is_there || st.size > 0)
 			rc = err_set(e, ERR_EXISTS, "cannot restore, SQLite sidecar path already exists: %s. Use -force to overwrite",
 			             sidecar);
-	} else if (!err_is(&why, ERR_NOT_FOUND)) {
+	} else if (!is_missing(&why)) {
 		*e = why;
 		rc = err_wrap(e, "cannot access SQLite sidecar path");
 	}
@@ -55,7 +62,7 @@ int target_check(const char *path, bool force, struct err *e)
 	bool there = true;
 
 	if (os_stat(path, &st, e) < 0) {
-		if (!err_is(e, ERR_NOT_FOUND))
+		if (!is_missing(e))
 			return err_wrap(e, "cannot access output path");
 		err_clear(e);
 		there = false;

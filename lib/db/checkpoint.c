@@ -10,7 +10,7 @@
  *      committed in between; whatever mark r gets, no unread frame can vanish.
  *   4. The barrier falls, and w writes one frame (the bump): if everything is backfilled and no reader is in the way,
  *      SQLite restarts the WAL with it.
- *   5. The new generation's first frames are read.
+ *   5. The new generation's first frames are read, and r's mark is put behind them (db_read_raise, by the sync).
  *
  * Modes FULL, RESTART and TRUNCATE are never used: they wait for readers while writers wait for them. The brake for a
  * WAL that has grown very large is journal_size_limit on w: the restart in step 4 then cuts the file.
@@ -24,6 +24,7 @@
 enum {
 	BULK_PASSES_MAX = 3,
 	REST_PAGES_SMALL = 256, /* a rest that the barrier may cover */
+	REST_BYTES_MAX = 16 << 20, /* the largest that it may cover, or else a quarter of the WAL: some 50 ms of work */
 	CHECKPOINTER_WAIT_MS = 500, /* for one of the application's to finish, while nobody waits for us */
 	SEALED_WAIT_MS = 100,       /* the same while the barrier keeps writers out */
 	RETRY_STEP_MIN_US = 250 * 1000,
@@ -69,15 +70,13 @@ int64_t db_checkpoint_due_us(const struct db *d)
 	return due && due < d->checkpoint_retry_us ? d->checkpoint_retry_us : due;
 }
 
-/*
- * Moves r's mark to the end of the WAL, with no instant without one: w reads while r begins anew. What was committed up
- * to then is read before w lets go, so that a mark 0 of r's has nothing unread behind it.
- */
-static int renew(struct db *d, struct db_work *w, int *files, struct err *e)
+/* w reads while r begins anew. What was committed up to then is read before w lets go, so that a mark 0 of r's has nothing
+ * unread behind it. */
+int db_read_renew(struct db *d, struct db_work *w, int *files, struct err *e)
 {
 	int rc;
 
-	if (db_exec(d->w, "BEGIN; PRAGMA user_version", "begin read transaction", e)) {
+	if (db_conn_writer(d, e) || db_exec(d->w, "BEGIN; PRAGMA user_version", "begin read transaction", e)) {
 		sqlite3_exec(d->w, "ROLLBACK", NULL, NULL, NULL);
 		return -1;
 	}
@@ -89,6 +88,29 @@ static int renew(struct db *d, struct db_work *w, int *files, struct err *e)
 		rc = db_catch_up(d, w, DB_CATCH_NO_SNAPSHOT, files, e);
 	sqlite3_exec(d->w, "ROLLBACK", NULL, NULL, NULL);
 	return rc;
+}
+
+/*
+ * A reader that began while everything was backfilled has mark 0: it reads the database file alone, so nobody may write
+ * to that. SQLite learns this late: each checkpoint first sorts the whole wal-index, then gives up - with automatic
+ * checkpoints at every commit. Any other mark is seen at once, and there is one as soon as a frame is not backfilled.
+ */
+int db_read_raise(struct db *d, struct db_work *w, int *files, struct err *e)
+{
+	struct wal_index index;
+
+	if (!d->low_mark || !d->reading)
+		return 0;
+	if (db_index_read(d, &index, e))
+		return -1;
+	if (index.backfilled == index.frames)
+		return 0;
+	if (db_read_renew(d, w, files, e)) {
+		if (!err_is(e, ERR_BUSY))
+			return -1;
+		err_clear(e);
+	}
+	return 0;
 }
 
 static void log_result(const struct db *d, int frames, int backfilled)
@@ -135,11 +157,28 @@ static int backfill_bulk(struct db *d, struct db_work *w, int *files, struct err
 			return -1;
 		if (index.frames - index.backfilled <= REST_PAGES_SMALL)
 			return 0;
-		if (renew(d, w, files, e) || backfill(d, d->w, CHECKPOINTER_WAIT_MS, &rest, e))
+		if (db_read_renew(d, w, files, e) || backfill(d, d->w, CHECKPOINTER_WAIT_MS, &rest, e))
 			return -1;
 		if (rest >= last_rest)
 			return 0;
 	}
+	return 0;
+}
+
+/*
+ * A writer about as fast as we are leaves a rest that does not shrink. Small enough, the barrier covers it; otherwise
+ * the next sync tries again. As the WAL grows writers are kept waiting for longer, and the brake takes what there is.
+ */
+static int small_enough(struct db *d, bool brake, bool *yes, struct err *e)
+{
+	struct wal_index index;
+	int64_t rest, most;
+
+	if (db_index_read(d, &index, e))
+		return -1;
+	rest = (int64_t)(index.frames - index.backfilled) * d->page_size;
+	most = (int64_t)index.frames * d->page_size / 4;
+	*yes = brake || rest <= REST_BYTES_MAX || rest <= most;
 	return 0;
 }
 
@@ -206,13 +245,13 @@ static int restart(struct db *d, bool brake, bool *restarted, struct err *e)
 	return 0;
 }
 
-static void note_outcome(struct db *d, bool restarted)
+static void note_outcome(struct db *d, bool restarted, bool postponed)
 {
 	int64_t now = os_mono_us(), step = d->checkpoint_retry_step_us;
 
 	d->last_checkpoint_us = now;
 	d->synced_since_checkpoint = false;
-	if (restarted) {
+	if (restarted || postponed) {
 		d->checkpoint_retry_us = d->checkpoint_retry_step_us = 0;
 		return;
 	}
@@ -224,11 +263,12 @@ static void note_outcome(struct db *d, bool restarted)
 
 int db_checkpoint(struct db *d, struct db_work *w, bool brake, int *files, bool *restarted, struct err *e)
 {
-	bool sealed = false;
+	bool sealed = false, now = true;
 	int rc = -1;
 
 	*restarted = false;
-	if (db_conn_writer(d, e) || backfill_bulk(d, w, files, e) || seal(d, w, files, &sealed, e))
+	if (db_conn_writer(d, e) || backfill_bulk(d, w, files, e) || small_enough(d, brake, &now, e) ||
+	    (now && seal(d, w, files, &sealed, e)))
 		goto out;
 	if (sealed && (restart(d, brake, restarted, e) || db_catch_up(d, w, 0, files, e)))
 		goto out;
@@ -238,7 +278,7 @@ out:
 		err_clear(e);
 		rc = 0;
 	}
-	note_outcome(d, *restarted);
+	note_outcome(d, *restarted, !rc && !now);
 	sqlite3_db_release_memory(d->r);
 	if (d->w)
 		sqlite3_db_release_memory(d->w);

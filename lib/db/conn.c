@@ -14,6 +14,8 @@
 #include "lib/db/internal.h"
 #include "lib/os/clock.h"
 
+enum { QUICK_TRIES = 200, QUICK_US = 100, SLOW_US = 1000 };
+
 int db_library_check(struct err *e)
 {
 	int version = sqlite3_libversion_number();
@@ -65,6 +67,21 @@ int db_exec(sqlite3 *c, const char *sql, const char *what, struct err *e)
 	return rc == SQLITE_OK ? 0 : db_sqlite_error(c, rc, what, e);
 }
 
+/* A busy writer leaves its lock for microseconds at a time. Who asks as seldom as SQLite's own handler does may wait in
+ * vain for seconds, while the WAL grows. */
+static int wait_for_lock(void *ctx, int asked)
+{
+	struct db *d = ctx;
+	int64_t now = os_mono_us();
+
+	if (!asked)
+		d->busy_since_us = now;
+	if (now - d->busy_since_us >= d->o.busy_timeout_ms * 1000)
+		return 0;
+	os_sleep_us(asked < QUICK_TRIES ? QUICK_US : SLOW_US);
+	return 1;
+}
+
 int db_conn_open(struct db *d, sqlite3 **out, struct err *e)
 {
 	sqlite3 *c = NULL;
@@ -79,7 +96,7 @@ int db_conn_open(struct db *d, sqlite3 **out, struct err *e)
 		err_set(e, ERR_SYSTEM, "%s cannot be written by this user: replication needs that for its locks", d->path);
 		goto fail;
 	}
-	sqlite3_busy_timeout(c, (int)d->o.busy_timeout_ms);
+	sqlite3_busy_handler(c, wait_for_lock, d);
 	/* Otherwise our own commits would checkpoint, and our last close would delete the WAL. */
 	sqlite3_wal_autocheckpoint(c, 0);
 	sqlite3_db_config(c, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
@@ -98,8 +115,11 @@ int db_conn_writer(struct db *d, struct err *e)
 
 int db_read_begin(struct db *d, struct err *e)
 {
+	struct wal_index index;
+
 	if (d->reading)
 		return 0;
+	d->low_mark = !d->index || !wal_index_read(d->index, &index) || index.backfilled == index.frames;
 	if (db_exec(d->r, "BEGIN; PRAGMA user_version", "begin read transaction", e)) {
 		sqlite3_exec(d->r, "ROLLBACK", NULL, NULL, NULL);
 		return -1;

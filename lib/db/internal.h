@@ -44,7 +44,9 @@ struct db {
 	struct db_inode inode, wal_inode, shm_inode;
 	struct os_owner file_owner, dir_owner;
 	uint32_t page_size;
+	int64_t busy_since_us; /* a lock is being waited for since then */
 	bool reading;    /* r's transaction is open */
+	bool low_mark;   /* it may have begun where everything was backfilled (checkpoint.c, db_read_renew) */
 	bool recovered;  /* the replica was asked since the position was read */
 	bool registered; /* the inode stands in the table */
 
@@ -88,8 +90,6 @@ int db_conn_open(struct db *d, sqlite3 **out, struct err *e);
 int db_conn_writer(struct db *d, struct err *e); /* opens w if it is not */
 int db_read_begin(struct db *d, struct err *e);
 void db_read_end(struct db *d);
-/* Moves r's mark to the end of the WAL, with no instant without one. */
-int db_read_renew(struct db *d, struct err *e);
 int db_bump(struct db *d, struct err *e);
 /* Frames in the log and frames in the database after it; both -1 while somebody else checkpoints (ERR_BUSY). */
 int db_checkpoint_passive(sqlite3 *c, int *frames, int *backfilled, struct err *e);
@@ -146,12 +146,16 @@ int db_write(struct db *d, struct db_work *w, const struct db_proof *p, int64_t 
 
 /* ---- sync.c ---- */
 enum db_catch_up_flags { DB_CATCH_NO_SNAPSHOT = 1 };
-/* Writes files until the WAL holds nothing new; ERR_BUSY with DB_CATCH_NO_SNAPSHOT when a full copy would be needed. */
+/* Writes files until all is read that the WAL held at the call; ERR_BUSY with DB_CATCH_NO_SNAPSHOT when a full copy would be needed. */
 int db_catch_up(struct db *d, struct db_work *w, unsigned flags, int *files, struct err *e);
 
 /* ---- checkpoint.c ---- */
 enum db_checkpoint_need { DB_CHECKPOINT_NONE, DB_CHECKPOINT_NORMAL, DB_CHECKPOINT_BRAKE };
 enum db_checkpoint_need db_checkpoint_need(const struct db *d);
+/* Moves r's mark to the end of the WAL, with no instant without one; what was committed up to then is read. */
+int db_read_renew(struct db *d, struct db_work *w, int *files, struct err *e);
+/* The same where r's mark is one that makes the application's own checkpoints dear. Nobody's trouble if it fails. */
+int db_read_raise(struct db *d, struct db_work *w, int *files, struct err *e);
 int db_checkpoint(struct db *d, struct db_work *w, bool brake, int *files, bool *restarted, struct err *e);
 
 #endif

@@ -130,6 +130,31 @@ out:
 	return rc;
 }
 
+/* SQLite keeps the WAL beside the file itself, wherever a symbolic link to it may be. */
+static int name_companions(struct db *d, struct err *e)
+{
+	const char *real = sqlite3_db_filename(d->r, "main");
+	size_t n = real ? strlen(real) : 0;
+	char *wal, *shm;
+
+	if (!n || (!strncmp(d->wal_path, real, n) && !strcmp(d->wal_path + n, "-wal")))
+		return 0;
+	wal = malloc(n + sizeof("-wal"));
+	shm = malloc(n + sizeof("-shm"));
+	if (!wal || !shm) {
+		free(wal);
+		free(shm);
+		return err_nomem(e);
+	}
+	strcat(strcpy(wal, real), "-wal");
+	strcat(strcpy(shm, real), "-shm");
+	free(d->wal_path);
+	free(d->shm_path);
+	d->wal_path = wal;
+	d->shm_path = shm;
+	return 0;
+}
+
 static int open_connection(struct db *d, struct err *e)
 {
 	if (db_conn_open(d, &d->r, e))
@@ -137,7 +162,7 @@ static int open_connection(struct db *d, struct err *e)
 	if (sqlite3_file_control(d->r, "main", SQLITE_FCNTL_FILE_POINTER, &d->r_file) != SQLITE_OK || !d->r_file ||
 	    !d->r_file->pMethods)
 		return err_set(e, ERR_SYSTEM, "SQLite has not opened %s", d->path);
-	return 0;
+	return name_companions(d, e);
 }
 
 static int map_index(struct db *d, struct err *e)
@@ -179,11 +204,13 @@ static void remember_owners(struct db *d, const struct os_stat *st)
 		replica_set_owner(d->o.replica, &d->file_owner, &d->dir_owner);
 }
 
-/* enum db_open_result or -1; what was opened on the way is closed by the caller when the answer is not DB_OPEN_OK. */
+enum { OPEN_AGAIN = -2, OPEN_TRIES = 8 };
+
+/* enum db_open_result, OPEN_AGAIN or -1; the caller closes what was opened when the answer is not DB_OPEN_OK. */
 static int open_steps(struct db *d, struct err *e)
 {
 	uint8_t header[HEADER_SIZE];
-	struct os_stat st, again;
+	struct os_stat st;
 	int rc = look_at_file(d, &st, e);
 
 	if (rc <= 0)
@@ -198,13 +225,15 @@ static int open_steps(struct db *d, struct err *e)
 	rc = read_header(d, header, e);
 	if (rc <= 0)
 		return rc < 0 ? -1 : DB_OPEN_WAITING;
-	if (os_stat(d->path, &again, e))
-		return -1;
-	if (!same_file(d->inode, &again))
-		return err_set(e, ERR_BUSY, "%s was replaced while it was opened", d->path);
 	if (take_meta_directory(d, e) || ensure_wal_mode(d, header, e) || db_read_begin(d, e) || map_index(d, e) ||
 	    open_wal(d, e))
 		return -1;
+	/* Each was opened by its name: an exchange between two of them would mix two databases. */
+	rc = db_identity_holds(d, e);
+	if (!rc)
+		err_set(e, ERR_BUSY, "%s was replaced while it was opened", d->path);
+	if (rc <= 0)
+		return rc < 0 ? -1 : OPEN_AGAIN;
 	if (!d->position_known && db_position_load(d, e))
 		return -1;
 	log_info("initialized db", LS("system", "store"), LS("path", d->path));
@@ -213,10 +242,22 @@ static int open_steps(struct db *d, struct err *e)
 
 int db_open(struct db *d, struct err *e)
 {
-	int rc = open_steps(d, e);
+	int rc = OPEN_AGAIN;
 
-	if (rc != DB_OPEN_OK)
-		db_close(d);
+	for (int i = 0; i < OPEN_TRIES && rc == OPEN_AGAIN; i++) {
+		if (i) {
+			os_sleep_ms(i);
+			err_clear(e);
+		}
+		rc = open_steps(d, e);
+		/* A file that was there a moment ago: somebody is exchanging them. */
+		if (rc == -1 && err_is(e, ERR_NOT_FOUND))
+			rc = OPEN_AGAIN;
+		if (rc != DB_OPEN_OK)
+			db_close(d);
+	}
+	if (rc == OPEN_AGAIN)
+		rc = -1;
 	d->last_checkpoint_us = os_mono_us();
 	return rc;
 }

@@ -99,10 +99,11 @@ static int frame_is_intact(struct db *d, struct wal_checksum *c, struct err *e)
 	       c->s0 == pos->checksum.s0 && c->s1 == pos->checksum.s1;
 }
 
-static void snapshot(struct db_proof *p, const char *reason)
+static int snapshot(struct db_proof *p, const char *reason)
 {
 	p->step = DB_STEP_SNAPSHOT;
 	p->reason = reason;
+	return 0;
 }
 
 /* The generation that the header names, from its first frame. */
@@ -160,11 +161,11 @@ static int decide(struct db *d, struct db_work *w, struct db_proof *p, struct er
 	int intact, behind;
 
 	if (!pos->txid)
-		return snapshot(p, "first sync"), 0;
+		return snapshot(p, "first sync");
 	if (d->snapshot_reason)
-		return snapshot(p, d->snapshot_reason), 0;
+		return snapshot(p, d->snapshot_reason);
 	if (!pos->has_place)
-		return snapshot(p, "replica is ahead"), 0;
+		return snapshot(p, "replica is ahead");
 	if (!same && d->continuity) {
 		if (next)
 			head(p, DB_STEP_HEAD);
@@ -183,7 +184,7 @@ static int decide(struct db *d, struct db_work *w, struct db_proof *p, struct er
 		return 0;
 	}
 	if (pos->offset == WAL_HEADER_SIZE || !intact || !next)
-		return snapshot(p, intact ? "wal header salt reset, snapshotting" : "wal overwritten by another process"), 0;
+		return snapshot(p, intact ? "wal header salt reset, snapshotting" : "wal overwritten by another process");
 	behind = look_behind(d, w, c, big_endian, e);
 	if (behind < 0)
 		return -1;

@@ -82,10 +82,21 @@ static int catch_up_once(struct db *d, struct db_work *w, unsigned flags, int *f
 	return 0;
 }
 
+static bool reached(const struct db *d, const struct wal_index *end)
+{
+	const struct db_position *p = &d->position;
+
+	return p->has_place && p->salt1 == end->salt1 && p->salt2 == end->salt2 &&
+	       p->offset >= wal_offset(d->page_size, end->frames);
+}
+
 int db_catch_up(struct db *d, struct db_work *w, unsigned flags, int *files, struct err *e)
 {
+	struct wal_index end;
 	int attempts = 0, rc;
 
+	if (db_index_read(d, &end, e))
+		return -1;
 	for (;;) {
 		struct err why = ERR_INIT;
 
@@ -93,6 +104,11 @@ int db_catch_up(struct db *d, struct db_work *w, unsigned flags, int *files, str
 		if (!rc)
 			return 0;
 		if (rc > 0) {
+			/* A writer as fast as we are would be chased for ever, and no checkpoint be made. */
+			if (reached(d, &end)) {
+				d->seen_valid = false; /* what it has written since is still to be read */
+				return 0;
+			}
 			attempts = 0;
 			continue;
 		}
@@ -125,22 +141,20 @@ static int ensure_open(struct db *d, struct err *e)
 }
 
 /*
- * The replica cannot be asked, so no TXID is safe to use. The lock stays, so that nothing is lost while it is away -
- * until the WAL has grown to the brake's size: the host's disk comes first, a full copy will follow.
+ * A sync failed: the replica cannot be asked which TXID is next, the disk is full, … The lock stays, so that nothing is
+ * lost meanwhile - until the WAL has grown to the brake's size: then the host's disk comes first. The application's own
+ * checkpoints can restart the WAL again, and what cannot be proven afterwards becomes a full copy.
  */
-static int recover_or_wait(struct db *d, struct err *e)
+static void let_go_if_large(struct db *d)
 {
 	struct wal_index index;
 
-	if (!db_position_recover(d, e))
-		return 0;
-	if (d->reading && db_index_read(d, &index, NULL) == 0 && index.frames >= d->o.truncate_pages) {
-		log_warn("replica is away and the WAL has grown large: no longer holding it", LS("system", "store"),
-		         LS("db", d->name), LI("wal_pages", index.frames));
-		db_read_end(d);
-		d->continuity = false;
-	}
-	return -1;
+	if (!d->reading || db_index_read(d, &index, NULL) || index.frames < d->o.truncate_pages)
+		return;
+	log_warn("sync fails and the WAL has grown large: no longer holding it", LS("system", "store"), LS("db", d->name),
+	         LI("wal_pages", index.frames));
+	db_read_end(d);
+	d->continuity = false;
 }
 
 static int sync_open(struct db *d, unsigned flags, struct db_sync_result *r, struct err *e)
@@ -153,10 +167,12 @@ static int sync_open(struct db *d, unsigned flags, struct db_sync_result *r, str
 		return -1;
 	if (!d->position_known && db_position_load(d, e))
 		goto out;
-	if (hold(d, e) || recover_or_wait(d, e) || db_catch_up(d, w, 0, &r->files, e))
+	if (hold(d, e) || db_position_recover(d, e) || db_catch_up(d, w, 0, &r->files, e))
 		goto out;
 	need = flags & DB_SYNC_NO_CHECKPOINT ? DB_CHECKPOINT_NONE : db_checkpoint_need(d);
 	if (need != DB_CHECKPOINT_NONE && db_checkpoint(d, w, need == DB_CHECKPOINT_BRAKE, &r->files, &r->restarted, e))
+		goto out;
+	if (db_read_raise(d, w, &r->files, e))
 		goto out;
 	rc = 0;
 out:
@@ -183,5 +199,7 @@ int db_sync(struct db *d, unsigned flags, struct db_sync_result *r, struct err *
 		d->reading = false;
 		d->continuity = false;
 	}
+	if (rc)
+		let_go_if_large(d);
 	return rc;
 }

@@ -123,8 +123,8 @@ static int index_next(struct cursor *c, const struct ltx_header *h, struct ltx_i
 	if (ltx_order_check(h, entry->pgno, (uint32_t)pgno, e))
 		return err_wrap(e, "page index entry at byte %" PRId64, at);
 	if (offset != (uint64_t)due)
-		return CORRUPT(e, "page index entry at byte %" PRId64 " puts page %" PRIu64 " at %" PRIu64 ", not %" PRId64,
-		               at, pgno, offset, due);
+		return CORRUPT(e, "page index entry at byte %" PRId64 " puts page %" PRIu64 " at %" PRIu64
+		               ", not %" PRId64, at, pgno, offset, due);
 	if (size <= LTX_BLOCK_HEADER_SIZE || size > ltx_stored_bound(h->page_size))
 		return CORRUPT(e, "page index entry at byte %" PRId64 " gives page %" PRIu64 " %" PRIu64 " bytes", at,
 		               pgno, size);

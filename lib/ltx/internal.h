@@ -50,8 +50,6 @@ static inline bool ltx_has_checksums(const struct ltx_header *h) { return !(h->f
 
 /* The page that comes next in a file without holes. */
 uint32_t ltx_next_pgno(const struct ltx_header *h, uint32_t pgno);
-/* Does a file whose last page is `last` hold all that its kind must hold? Only a snapshot can fail. */
-bool ltx_is_complete(const struct ltx_header *h, uint32_t last);
 /* May page pgno follow page last (0: it is the first)? */
 int ltx_order_check(const struct ltx_header *h, uint32_t last, uint32_t pgno, struct err *e);
 int ltx_trailer_check(const struct ltx_header *h, const struct ltx_trailer *t, struct err *e);

@@ -78,6 +78,10 @@ int ltx_header_check(const struct ltx_header *h, struct err *e);
 int ltx_header_encode(const struct ltx_header *h, uint8_t out[LTX_HEADER_SIZE], struct err *e);
 int ltx_header_decode(const uint8_t in[LTX_HEADER_SIZE], struct ltx_header *h, struct err *e);
 
+/* Does a file whose last page is `last` hold all that its kind must hold? Only a snapshot (min_txid == 1) can fail: one
+ * that ends before its commit cannot be restored. Readers accept it otherwise; see ltx_verify. */
+bool ltx_is_complete(const struct ltx_header *h, uint32_t last);
+
 /* ---- moving bytes ---- */
 
 /* Appends n bytes to the output. */
@@ -154,7 +158,8 @@ struct ltx_decoder {
 	uint32_t page_count;
 	bool pages_done;
 	uint8_t *frame;             /* caller's, LTX_FRAME_MAX bytes */
-	/* The LZ4 block of the page that next() gave last, for ltx_encoder_block. block_size == 0: it had none. */
+	/* The LZ4 block of the page that next() gave last, for ltx_encoder_block; valid until the next call.
+	 * block_size == 0: it had none. */
 	const uint8_t *block;
 	uint32_t block_size;
 };
@@ -179,8 +184,8 @@ struct ltx_index_entry {
 
 /*
  * Walks the page index of a file without reading its pages: header, index geometry and every entry are checked on the
- * way. visit may return non-zero to end the walk with that value; NULL only checks. Costs one read of the header, one of the tail and as
- * many of the index as it has 4 KiB pieces.
+ * way. visit may return non-zero to end the walk with that value; NULL only checks. Costs one read of the header,
+ * one of the tail and as many of the index as it has 4 KiB pieces.
  */
 int ltx_index_walk(struct ltx_random file, struct ltx_header *header,
                    int (*visit)(void *ctx, const struct ltx_index_entry *entry, struct err *e), void *ctx,

@@ -34,18 +34,23 @@ int64_t os_mono_us(void)
 
 void os_sleep_ms(int64_t ms)
 {
+	os_sleep_us(ms * 1000);
+}
+
+void os_sleep_us(int64_t us)
+{
 	struct timespec ts;
 
-	if (ms <= 0)
+	if (us <= 0)
 		return;
 #ifdef OS_FAULTS
 	if (os_fault_clock_now(NULL, NULL)) {
-		os_fault_clock_advance(ms * 1000);
+		os_fault_clock_advance(us);
 		return;
 	}
 #endif
-	ts.tv_sec = (time_t)(ms / 1000);
-	ts.tv_nsec = (long)(ms % 1000) * 1000000;
+	ts.tv_sec = (time_t)(us / 1000000);
+	ts.tv_nsec = (long)(us % 1000000) * 1000;
 	while (nanosleep(&ts, &ts) < 0 && errno == EINTR)
 		;
 }

@@ -10,5 +10,6 @@
 int64_t os_wall_ms(void); /* milliseconds since 1970; may jump */
 int64_t os_mono_us(void); /* microseconds since some start; never goes back */
 void os_sleep_ms(int64_t ms);
+void os_sleep_us(int64_t us);
 
 #endif

@@ -37,22 +37,24 @@ int os_file_open(struct os_file *f, const char *path, int flags, mode_t mode, st
 	return 0;
 }
 
-/*
- * File systems without O_TMPFILE answer EOPNOTSUPP, kernels without it EISDIR. There the file has a name for a moment;
- * it ends in .tmp, so that whoever tidies the folder after a crash knows what it was.
- */
-static int open_unnamed(const char *dir, char *name)
+static int open_unnamed(const char *dir)
 {
-	int fd;
+	int fd = os_point(OS_CALL_OPEN);
 
+	if (fd < 0)
+		return -1;
 	do
 		fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	while (fd < 0 && errno == EINTR);
-	if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR))
-		return fd;
-	do
-		fd = mkostemps(name, 4, O_CLOEXEC);
-	while (fd < 0 && errno == EINTR);
+	return fd;
+}
+
+/* File systems without O_TMPFILE answer EOPNOTSUPP or EINVAL, kernels without it EISDIR. There the file has a name for
+ * a moment; it ends in .tmp, so that whoever tidies the folder after a crash knows what it was. */
+static int open_and_unlink(char *name)
+{
+	int fd = mkostemps(name, 4, O_CLOEXEC);
+
 	if (fd >= 0)
 		unlink(name);
 	return fd;
@@ -71,9 +73,9 @@ int os_file_temp(struct os_file *f, const char *dir, struct err *e)
 		return err_nomem(e);
 	memcpy(path, dir, len);
 	memcpy(path + len, name, sizeof(name));
-	fd = os_point(OS_CALL_OPEN);
-	if (fd == 0)
-		fd = open_unnamed(dir, path);
+	fd = open_unnamed(dir);
+	if (fd < 0 && (errno == EOPNOTSUPP || errno == EINVAL || errno == EISDIR))
+		fd = open_and_unlink(path);
 	if (fd < 0) {
 		err_sys(e, errno, "open %s", path);
 		free(path);

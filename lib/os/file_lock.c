@@ -19,7 +19,7 @@ static int set_lock(struct os_file *f, short type, off_t size)
 	do
 		rc = fcntl(f->fd, F_OFD_SETLK, &lock);
 	while (rc < 0 && errno == EINTR);
-	/* Kernels and sandboxes without locks of open files: those of the process do as long as it has no connection. */
+	/* Kernels and sandboxes without locks of open files: those of the process do, while it has no connection. */
 	if (rc < 0 && errno == EINVAL) {
 		do
 			rc = fcntl(f->fd, F_SETLK, &lock);

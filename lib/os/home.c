@@ -19,8 +19,8 @@ int os_cwd(char **path, struct err *e)
 /* The home folder in one line of /etc/passwd (name:password:uid:gid:comment:home:shell) if the uid is ours. */
 static char *home_of_line(char *line, uint32_t uid)
 {
-	char *field[6], *end;
-	unsigned long n;
+	char *field[6], *digit;
+	uint64_t n = 0;
 	int i;
 
 	for (i = 0; i < 6; i++) {
@@ -31,10 +31,11 @@ static char *home_of_line(char *line, uint32_t uid)
 		if (*line != '\0')
 			*line++ = '\0';
 	}
-	if (*field[2] < '0' || *field[2] > '9' || *field[5] != '/')
+	for (digit = field[2]; *digit >= '0' && *digit <= '9' && n <= UINT32_MAX; digit++)
+		n = n * 10 + (uint64_t)(*digit - '0');
+	if (digit == field[2] || *digit != '\0' || n != uid || *field[5] != '/')
 		return NULL;
-	n = strtoul(field[2], &end, 10);
-	return *end == '\0' && n == uid ? strdup(field[5]) : NULL;
+	return strdup(field[5]);
 }
 
 /* getpwuid() would do, but it brings stdio and, in a glibc build, plugins with it. Longer lines than the buffer are

@@ -77,8 +77,8 @@ struct loop_watch {
  * per inode, not per struct: its mask is the union of all masks added since the first, each struct is called for its
  * own events only, and "one shot" is done here, per struct.
  *
- * When the kernel ends the watch (file deleted, file system gone), every struct gets IN_IGNORED, whatever its mask, with
- * wd == 0. A lost queue (IN_Q_OVERFLOW) is given to every watch as that mask.
+ * When the kernel ends the watch (file deleted, file system gone), every struct gets IN_IGNORED, whatever its mask,
+ * with wd == 0. A lost queue (IN_Q_OVERFLOW) is given to every watch as that mask.
  *
  * ERR_LIMIT with a sentence that names fs.inotify.max_user_watches (or max_user_instances, for the first watch) when a
  * bound of the kernel is reached; ERR_NOT_FOUND for a missing path.

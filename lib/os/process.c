@@ -59,7 +59,7 @@ __attribute__((noreturn)) static void run_child(const char *path, char *const ar
 	if (null_fd == STDIN_FILENO ? fcntl(null_fd, F_SETFD, 0) < 0 : dup2(null_fd, STDIN_FILENO) < 0)
 		goto fail;
 	if (limit_raised)
-		(void)setrlimit(RLIMIT_NOFILE, &found_limit);
+		(void)prlimit(0, RLIMIT_NOFILE, &found_limit, NULL); /* setrlimit() of musl may stop threads */
 	/* We ignore SIGPIPE, and that outlives an exec. */
 	sigemptyset(&action.sa_mask);
 	sigaction(SIGPIPE, &action, NULL);
@@ -154,11 +154,11 @@ long os_raise_descriptor_limit(void)
 {
 	struct rlimit limit, raised;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+	if (prlimit(0, RLIMIT_NOFILE, NULL, &limit) < 0)
 		return -1;
 	raised = limit;
 	raised.rlim_cur = raised.rlim_max;
-	if (limit.rlim_cur != limit.rlim_max && setrlimit(RLIMIT_NOFILE, &raised) == 0) {
+	if (limit.rlim_cur != limit.rlim_max && prlimit(0, RLIMIT_NOFILE, &raised, NULL) == 0) {
 		found_limit = limit;
 		limit_raised = true;
 		limit = raised;

@@ -16,7 +16,7 @@
  * Errors read as Go's: `fork/exec /x: no such file or directory`, `exec: "x": executable file not found in $PATH`.
  */
 int os_spawn(char *const argv[], pid_t *pid, struct err *e);
-/* Reaps one ended child of ours, whoever it is (PID 1 reaps strangers too): 1 and its wait status, 0 when none ended. */
+/* Reaps one ended child, whoever it is (PID 1 reaps strangers too): 1 and its wait status, 0 when none ended. */
 int os_reap(pid_t *pid, int *status);
 int os_kill(pid_t pid, int signal_number);
 /* "killed", "terminated": as Go names signals. Valid until the next call. */

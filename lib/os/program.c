@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include <fcntl.h>
 #include <limits.h>
+#include <link.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "lib/os/point.h"
@@ -39,6 +42,32 @@ int os_std_write(int fd, const void *bytes, size_t n, struct err *e)
 bool os_std_is_terminal(int fd)
 {
 	return isatty(fd) == 1;
+}
+
+/*
+ * The C library protects what was relocated only in dynamic programs (musl 1.2.3); a static one must do it itself. One
+ * segment has that mark; where the page size does not fit it, nothing is protected, and nothing breaks.
+ */
+static int protect_segment(struct dl_phdr_info *info, size_t size, void *ctx)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+
+	(void)size;
+	(void)ctx;
+	for (int i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *h = &info->dlpi_phdr[i];
+		uintptr_t from = (info->dlpi_addr + h->p_vaddr) & ~(page - 1);
+		uintptr_t to = (info->dlpi_addr + h->p_vaddr + h->p_memsz) & ~(page - 1);
+
+		if (h->p_type == PT_GNU_RELRO && to > from)
+			mprotect((void *)from, to - from, PROT_READ);
+	}
+	return 1; /* the program itself comes first; nothing else is of interest */
+}
+
+void os_protect_self(void)
+{
+	dl_iterate_phdr(protect_segment, NULL);
 }
 
 static atomic_bool *stop_flag;

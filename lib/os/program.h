@@ -16,6 +16,9 @@
  * opened would become the standard output, and log lines would land in a database. First thing in main(). */
 void os_std_reserve(void);
 
+/* Makes what the start of the program has relocated (tables of function pointers) read-only. Once, in main(). */
+void os_protect_self(void);
+
 /* All n bytes to standard output (1) or standard error (2): "write /dev/stdout: no space left on device". */
 int os_std_write(int fd, const void *bytes, size_t n, struct err *e);
 bool os_std_is_terminal(int fd);

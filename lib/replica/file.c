@@ -74,7 +74,8 @@ static int visit_name(void *ctx, const char *name, struct err *e)
 	return replica_list_add(w->out, &item, e);
 }
 
-static int file_list(struct replica *r, int level, uint64_t seek, bool exact_times, struct replica_list *out, struct err *e)
+static int file_list(struct replica *r, int level, uint64_t seek, bool exact_times, struct replica_list *out,
+                     struct err *e)
 {
 	struct list_walk w = { .level = level, .seek = seek, .out = out };
 	struct err why = ERR_INIT;
@@ -190,7 +191,8 @@ static int make_folder(struct replica *r, const char *folder, struct err *e)
 			err_nomem(e);
 			goto out;
 		}
-		if (os_dir_sync(up, &why) != 0 && why.sys != EACCES) { /* a folder we may use but not open: the best we can */
+		/* A folder that we may use but not open: the best we can. */
+		if (os_dir_sync(up, &why) != 0 && why.sys != EACCES) {
 			if (e)
 				*e = why;
 			goto out;
@@ -210,14 +212,16 @@ static bool link_staged(struct replica *r, const struct replica_item *item, cons
 
 	if (os_stat(staged, &st, NULL) != 0 || st.mode != mode)
 		return false;
-	if (r->owner_known && r->file_owner.uid != (uint32_t)-1 && (st.uid != r->file_owner.uid || st.gid != r->file_owner.gid))
+	if (r->owner_known && r->file_owner.uid != (uint32_t)-1 &&
+	    (st.uid != r->file_owner.uid || st.gid != r->file_owner.gid))
 		return false;
 	if (os_link(staged, tmp, NULL) != 0)
 		return false;
 	return st.mtime_ms == item->created_ms || os_set_times(tmp, item->created_ms, NULL) == 0;
 }
 
-static int copy_staged(struct replica *r, const struct replica_item *item, const char *staged, const char *tmp, struct err *e)
+static int copy_staged(struct replica *r, const struct replica_item *item, const char *staged, const char *tmp,
+                       struct err *e)
 {
 	struct os_file in = OS_FILE_NONE, out = OS_FILE_NONE;
 	uint32_t mode = r->owner_known ? r->file_owner.mode : 0600;
@@ -230,7 +234,8 @@ static int copy_staged(struct replica *r, const struct replica_item *item, const
 		err_nomem(e);
 		goto out;
 	}
-	if (os_file_open(&in, staged, O_RDONLY, 0, e) != 0 || os_file_open(&out, tmp, O_WRONLY | O_CREAT | O_EXCL, mode, e) != 0)
+	if (os_file_open(&in, staged, O_RDONLY, 0, e) != 0 ||
+	    os_file_open(&out, tmp, O_WRONLY | O_CREAT | O_EXCL, mode, e) != 0)
 		goto out;
 	do {
 		if (os_file_read(&in, buffer, COPY_SIZE, offset, &got, e) != 0)
@@ -240,7 +245,8 @@ static int copy_staged(struct replica *r, const struct replica_item *item, const
 		offset += (int64_t)got;
 	} while (got > 0);
 	if (offset != item->size) {
-		err_set(e, ERR_CORRUPT, "%s has %lld bytes instead of %lld", staged, (long long)offset, (long long)item->size);
+		err_set(e, ERR_CORRUPT, "%s has %lld bytes instead of %lld", staged, (long long)offset,
+		        (long long)item->size);
 		goto out;
 	}
 	if (r->owner_known && os_set_owner(tmp, mode, r->file_owner.uid, r->file_owner.gid, e) != 0)

@@ -108,8 +108,8 @@ char *replica_item_name(char out[REPLICA_NAME_SIZE], const struct replica_item *
 /*
  * A reader that opens the object again where it broke off: at most 3 times, 250 ms doubling between; what is missing,
  * cancelled or refused for want of memory is final. item->size must be known: what lies between an early end and it is
- * fetched again. Opening happens at the first read and counts as a try. cancel may be NULL; once it is set, waiting ends
- * within 100 ms and reads fail with ERR_CANCELLED. r and cancel must live as long as the reader.
+ * fetched again. Opening happens at the first read and counts as a try. cancel may be NULL; once it is set, waiting
+ * ends within 100 ms and reads fail with ERR_CANCELLED. r and cancel must live as long as the reader.
  */
 int replica_open_resumable(struct replica *r, const struct replica_item *item, const atomic_bool *cancel,
                            struct replica_reader **reader, struct err *e);

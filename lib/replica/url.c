@@ -19,8 +19,10 @@ static bool is_digit(unsigned char c)
 	return c >= '0' && c <= '9';
 }
 
-static int hex_value(unsigned char c)
+static int hex_value(char h)
 {
+	unsigned char c = (unsigned char)h;
+
 	if (is_digit(c))
 		return c - '0';
 	if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
@@ -85,7 +87,7 @@ static int append_encoded(struct buf *out, const char *url, const char *s, size_
 		unsigned char c = (unsigned char)s[i];
 
 		if (c == '%') {
-			if (n - i < 3 || hex_value((unsigned char)s[i + 1]) < 0 || hex_value((unsigned char)s[i + 2]) < 0)
+			if (n - i < 3 || hex_value(s[i + 1]) < 0 || hex_value(s[i + 2]) < 0)
 				return url_error(url, "invalid URL escape", s + i, n - i < 3 ? n - i : 3, e);
 			i += 2;
 		} else if (!is_alpha(c) && !is_digit(c) && !is_one_of(c, "!'()*[]") && !is_one_of(c, plain)) {
@@ -100,7 +102,7 @@ static int append_encoded(struct buf *out, const char *url, const char *s, size_
 		unsigned char c = (unsigned char)s[i];
 
 		if (c == '%') {
-			c = (unsigned char)(hex_value((unsigned char)s[i + 1]) * 16 + hex_value((unsigned char)s[i + 2]));
+			c = (unsigned char)(hex_value(s[i + 1]) * 16 + hex_value(s[i + 2]));
 			i += 2;
 		}
 		if (is_alpha(c) || is_digit(c) || is_one_of(c, plain))

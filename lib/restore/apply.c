@@ -42,17 +42,20 @@ static int tee_read(void *ctx, void *bytes, size_t n, size_t *got, struct err *e
 static int fetch_file(struct batch *b, struct feed *feed, const struct replica_item *item, struct err *e)
 {
 	struct tee tee = { .source = feed_source(feed), .spool = &b->spool };
+	struct ltx_source source = { .read = tee_read, .ctx = &tee };
 	struct ltx_header h;
 	bool complete;
 
-	if (ltx_verify((struct ltx_source){ .read = tee_read, .ctx = &tee }, b->frame, b->page, &h, NULL, &complete, e) != 0)
+	if (ltx_verify(source, b->frame, b->page, &h, NULL, &complete, e) != 0)
 		return -1;
 	if (!complete)
 		return err_set(e, ERR_CORRUPT, "the snapshot does not reach page %u", h.commit);
 	if (restore_check_header(&h, item, e) != 0)
 		return -1;
-	if (h.page_size != b->apply->page_size)
-		return err_set(e, ERR_CORRUPT, "page size %u, but %u in the database", h.page_size, b->apply->page_size);
+	b->apply->other_page_size = h.page_size != b->apply->page_size;
+	if (b->apply->other_page_size)
+		return err_set(e, ERR_CORRUPT, "page size %u, but the database has %u", h.page_size,
+		               b->apply->page_size);
 	b->ends[b->count++] = os_spool_size(&b->spool);
 	b->commit = h.commit;
 	return 0;
@@ -125,12 +128,13 @@ static int spool_read(void *ctx, void *bytes, size_t n, size_t *got, struct err 
 static int write_file(struct batch *b, struct pages *pages, int i, struct err *e)
 {
 	struct spool_source from = { .spool = &b->spool, .offset = i > 0 ? b->ends[i - 1] : 0, .end = b->ends[i] };
+	struct ltx_source source = { .read = spool_read, .ctx = &from };
 	struct ltx_buffered buffered;
 	struct ltx_decoder d;
 	uint32_t pgno;
 	int rc;
 
-	ltx_buffered_init(&buffered, (struct ltx_source){ .read = spool_read, .ctx = &from }, b->buffer, SPOOL_BUFFER_SIZE);
+	ltx_buffered_init(&buffered, source, b->buffer, SPOOL_BUFFER_SIZE);
 	if (ltx_decoder_begin(&d, ltx_buffered_source(&buffered), b->frame, e) != 0)
 		return -1;
 	while ((rc = ltx_decoder_next(&d, &pgno, pages_slot(pages), e)) > 0) {
@@ -202,7 +206,7 @@ int apply_batch(struct apply *a, struct replica *r, const struct restore_plan *p
 	int rc = -1;
 
 	a->applied = 0;
-	a->has_bad = false;
+	a->has_bad = a->other_page_size = false;
 	if (!b)
 		return err_nomem(e);
 	b->apply = a;

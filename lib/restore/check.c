@@ -6,10 +6,10 @@
  * What a schema may need and this build not have:
  * - a module (fts5, rtree): SQLite passes such tables over; the ordinary tables behind them are checked as all others.
  * - a function or collation: in CHECK constraints it does not matter, because a database that cannot be written is read
- *   without them. In an index or a generated column it makes the whole check impossible. Then, first, the check runs
- *   with stand-ins for what is missing, and of what it says counts only what cannot come from them: the structure of all
- *   b-trees and of the free list, and the number of entries in each index. Second, each table that can do without is
- *   checked in full.
+ *   without them. In an index or a generated column it makes the whole check impossible. Then each table that can do
+ *   without is checked in full; and the check of the whole runs with stand-ins for what is missing, and of what it says
+ *   counts only what cannot come from them: the structure of all b-trees and of the free list, and the number of
+ *   entries in each index.
  */
 #include <pthread.h>
 #include <sqlite3.h>
@@ -170,8 +170,8 @@ static bool add_function(struct check *c)
 		return false;
 	memcpy(copy, name, n);
 	copy[n] = '\0';
-	return sqlite3_create_function(c->db, copy, -1, SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL, give_null, NULL, NULL) ==
-	       SQLITE_OK;
+	return sqlite3_create_function(c->db, copy, -1, SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL, give_null, NULL,
+	                               NULL) == SQLITE_OK;
 }
 
 static int check_structure(struct check *c, struct err *e)
@@ -192,9 +192,10 @@ static int check_structure(struct check *c, struct err *e)
 
 static int check_tables(struct check *c, struct err *e)
 {
+	static const char select[] = "SELECT name FROM sqlite_schema WHERE type = 'table' AND rootpage > 0 "
+	                             "UNION ALL SELECT 'sqlite_schema'";
 	sqlite3_stmt *names = NULL;
-	int rc = sqlite3_prepare_v2(c->db, "SELECT name FROM sqlite_schema WHERE type = 'table' AND rootpage > 0 UNION ALL "
-	                            "SELECT 'sqlite_schema'", -1, &names, NULL);
+	int rc = sqlite3_prepare_v2(c->db, select, -1, &names, NULL);
 	enum outcome outcome = PASSED;
 
 	while (rc == SQLITE_OK && (rc = sqlite3_step(names)) == SQLITE_ROW) {

@@ -13,6 +13,7 @@ enum {
 	SLEEP_PIECE_MS = 50,
 	FULL_LOOK_MAX_MS = 60000,   /* the longest time between looks at all levels */
 	STUCK_MS = 60000,           /* without progress, though there is something: said aloud */
+	WARN_EVERY_MS = 30000,
 	RESTORE_ANEW_LOOKS = 2,     /* a replica must have gone back in so many looks before we believe it */
 	AVOID_MAX = 64,
 };
@@ -32,6 +33,8 @@ struct follow {
 	struct replica_list avoid;     /* files that turned out to be damaged or gone */
 	int64_t full_look_ms, full_look_due_us;
 	int64_t stuck_since_us;        /* 0: not stuck */
+	struct err warned;             /* the last error that was told */
+	int64_t warned_us;
 	int looks_behind;              /* full looks in a row that showed only older transactions than ours */
 };
 
@@ -40,8 +43,15 @@ static bool cancelled(const struct follow *f)
 	return restore_cancelled(f->restore.cancel);
 }
 
-static void warn(const struct follow *f, const char *msg, const struct err *why)
+/* What stays wrong is said now and then, not at every look. */
+static void warn(struct follow *f, const char *msg, const struct err *why)
 {
+	int64_t now = os_mono_us();
+
+	if (strcmp(f->warned.text, why->text) == 0 && now - f->warned_us < WARN_EVERY_MS * INT64_C(1000))
+		return;
+	f->warned = *why;
+	f->warned_us = now;
 	if (f->options->warn)
 		f->options->warn(f->options->ctx, msg, why);
 }
@@ -61,7 +71,8 @@ static int open_database(struct follow *f, struct err *e)
 	if (f->page_size == 1)
 		f->page_size = LTX_PAGE_SIZE_MAX;
 	if (!ltx_page_size_valid(f->page_size))
-		return err_set(e, ERR_CORRUPT, "read page size from database header: invalid page size %u", f->page_size);
+		return err_set(e, ERR_CORRUPT, "read page size from database header: invalid page size %u",
+		               f->page_size);
 	return 0;
 }
 
@@ -111,8 +122,8 @@ static int check_not_pruned(struct follow *f, struct err *e)
 	}
 	if (f->plan.count > 0 || min == UINT64_MAX || min <= f->txid)
 		return 0;
-	return err_set(e, ERR_GAP, "cannot resume follow mode: saved TXID %s is behind the earliest snapshot (min TXID %s); "
-	               "replica history has been pruned -- delete %s and %s-txid to re-restore",
+	return err_set(e, ERR_GAP, "cannot resume follow mode: saved TXID %s is behind the earliest snapshot "
+	               "(min TXID %s); replica history has been pruned -- delete %s and %s-txid to re-restore",
 	               text_txid(ours, f->txid), text_txid(first, min), f->output, f->output);
 }
 
@@ -191,8 +202,8 @@ static uint64_t newest(const struct follow *f)
 
 /*
  * Finds the files that lead on, cheaply if that is possible: level 0 from our TXID on says all while it has no gap. The
- * other levels are asked for when it has, and now and then, because level 0 may have been emptied. Snapshots, which have
- * all pages, come last.
+ * other levels are asked for when it has, and now and then, because level 0 may have been emptied. Snapshots, which
+ * have all pages, come last.
  */
 static int find_files(struct follow *f, struct err *e)
 {
@@ -230,36 +241,8 @@ static void progressed(struct follow *f)
 	f->full_look_due_us = os_mono_us() + f->full_look_ms * 1000;
 }
 
-static int apply_plan(struct follow *f, struct err *e)
-{
-	struct apply a = {
-		.file = &f->file,
-		.page_size = f->page_size,
-		.dir = f->dir,
-		.parallelism = f->restore.parallelism,
-		.cancel = f->restore.cancel,
-	};
-
-	for (int i = 0; i < f->plan.count && !cancelled(f); i += a.applied) {
-		if (apply_batch(&a, f->replica, &f->plan, i, e) != 0) {
-			/* Next time around it, if there is a way around. */
-			if (a.has_bad && f->avoid.count < AVOID_MAX && replica_list_add(&f->avoid, &a.bad, NULL) == 0)
-				f->full_look_due_us = 0;
-			return -1;
-		}
-		uint64_t to = f->plan.items[i + a.applied - 1].max_txid, from = f->txid;
-		if (txid_file_write(f->output, to, e) != 0)
-			return err_wrap(e, "write txid file");
-		f->txid = to;
-		progressed(f);
-		if (f->options->applied)
-			f->options->applied(f->options->ctx, from, to);
-	}
-	return 0;
-}
-
 /*
- * The replica began anew, and what it has now is another database's history. The new file takes the old one's name
+ * The replica began anew, and what it has now is another database's history, or the page size was changed. The new file takes the old one's name
  * first: should we die before the sidecar follows, the same will be found again.
  */
 static int restore_anew(struct follow *f, struct err *e)
@@ -295,6 +278,39 @@ out:
 	return rc;
 }
 
+static int apply_plan(struct follow *f, struct err *e)
+{
+	struct apply a = {
+		.file = &f->file,
+		.page_size = f->page_size,
+		.dir = f->dir,
+		.parallelism = f->restore.parallelism,
+		.cancel = f->restore.cancel,
+	};
+
+	for (int i = 0; i < f->plan.count && !cancelled(f); i += a.applied) {
+		if (apply_batch(&a, f->replica, &f->plan, i, e) != 0) {
+			if (a.other_page_size) {
+				err_clear(e);
+				if (look(f, 0, LTX_LEVEL_MAX, 0, e) == 0 && restore_anew(f, e) == 0)
+					return 0;
+			}
+			/* Next time around it, if there is a way around. */
+			if (a.has_bad && f->avoid.count < AVOID_MAX && replica_list_add(&f->avoid, &a.bad, NULL) == 0)
+				f->full_look_due_us = 0;
+			return -1;
+		}
+		uint64_t to = f->plan.items[i + a.applied - 1].max_txid, from = f->txid;
+		if (txid_file_write(f->output, to, e) != 0)
+			return err_wrap(e, "write txid file");
+		f->txid = to;
+		progressed(f);
+		if (f->options->applied)
+			f->options->applied(f->options->ctx, from, to);
+	}
+	return 0;
+}
+
 static int tick(struct follow *f, struct err *e)
 {
 	char have[TEXT_TXID_SIZE], want[TEXT_TXID_SIZE];
@@ -311,8 +327,8 @@ static int tick(struct follow *f, struct err *e)
 		return apply_plan(f, e);
 	if (f->stuck_since_us > 0 && os_mono_us() - f->stuck_since_us >= STUCK_MS * INT64_C(1000)) {
 		f->stuck_since_us = os_mono_us();
-		return err_set(e, ERR_GAP, "no progress: the replica has transactions up to %s, but none that follow %s",
-		               text_txid(want, newest(f)), text_txid(have, f->txid));
+		return err_set(e, ERR_GAP, "no progress: the replica has transactions up to %s, but none that follow "
+		               "%s", text_txid(want, newest(f)), text_txid(have, f->txid));
 	}
 	return 0;
 }
@@ -325,7 +341,13 @@ static void sleep_until_next(const struct follow *f)
 
 int restore_follow(struct replica *r, const struct restore_follow_options *o, struct err *e)
 {
-	struct follow f = { .replica = r, .options = o, .restore = o->restore, .output = o->restore.output, .file = OS_FILE_NONE };
+	struct follow f = {
+		.replica = r,
+		.options = o,
+		.restore = o->restore,
+		.output = o->restore.output,
+		.file = OS_FILE_NONE,
+	};
 	int rc = -1;
 
 	f.restore.rollback_header = true;

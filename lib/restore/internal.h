@@ -73,7 +73,7 @@ void pages_free(struct pages *p);
 uint8_t *pages_slot(struct pages *p);
 /* Takes the page in the slot, unless a newer copy is there or the database ends before it. */
 int pages_take(struct pages *p, uint32_t pgno, struct err *e);
-/* Nothing that older files hold can be of use. */
+/* Is there a copy of every page? */
 static inline bool pages_complete(const struct pages *p) { return p->left == 0; }
 /* Writes what is gathered, demands that no page is missing if it is to be `complete`, and gives the file its size. */
 int pages_finish(struct pages *p, bool complete, struct err *e);
@@ -93,8 +93,8 @@ int remove_sidecars(const char *path, struct err *e);
 /* ---- plan.c, make.c ---- */
 
 /* restore_plan_make that keeps the listing. */
-int restore_plan_list(struct replica *r, const struct restore_target *target, bool check_bounds, struct replica_list *files,
-                      struct restore_plan *plan, struct err *e);
+int restore_plan_list(struct replica *r, const struct restore_target *target, bool check_bounds,
+                      struct replica_list *files, struct restore_plan *plan, struct err *e);
 /* Executes a plan over this listing, and another one when a file fails it (see restore_make). Files that failed leave
  * the list. commit: see restore_run_with. */
 int restore_with_list(struct replica *r, struct replica_list *files, const struct restore_options *o,
@@ -129,12 +129,13 @@ struct apply {
 	int applied;               /* items of the plan that are in the database now */
 	bool has_bad;              /* the failure is this object's */
 	struct replica_item bad;
+	bool other_page_size;      /* a sound file has pages of another size: nothing can be applied over the old ones */
 };
 
 /*
- * Fetches the items from plan->items[first] on, as many as make a batch, verifies them all, locks the database as SQLite
- * would, writes each page once, syncs, unlocks. Readers that hold their locks for APPLY_WAIT_MS make it ERR_BUSY. A batch
- * that a crash cut short leaves the database in no state at all; repeating it mends that.
+ * Fetches the items from plan->items[first] on, as many as make a batch, verifies them all, locks the database as
+ * SQLite would, writes each page once, syncs, unlocks. Readers that hold their locks for APPLY_WAIT_MS make it ERR_BUSY.
+ * A batch that a crash cut short leaves the database in no state at all; repeating it mends that.
  */
 int apply_batch(struct apply *a, struct replica *r, const struct restore_plan *plan, int first, struct err *e);
 

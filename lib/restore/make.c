@@ -49,8 +49,9 @@ int restore_with_list(struct replica *r, struct replica_list *files, const struc
 	return -1;
 }
 
-int restore_make(struct replica *r, const struct restore_target *target, bool check_bounds, const struct restore_options *o,
-                 struct restore_plan *plan, struct restore_result *result, struct err *e)
+int restore_make(struct replica *r, const struct restore_target *target, bool check_bounds,
+                 const struct restore_options *o, struct restore_plan *plan, struct restore_result *result,
+                 struct err *e)
 {
 	struct replica_list files = { .items = NULL };
 	int rc = -1;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which files of a replica make up the database that is asked for (replication.md §7.1). Pure but for restore_plan_make. */
+/* Which files of a replica make up the database that is asked for (replication.md §7.1). */
 #include "lib/restore/restore.h"
 
 #include <stdlib.h>
@@ -21,7 +21,8 @@ struct search {
 
 static int compare(const void *pa, const void *pb)
 {
-	const struct replica_item *a = *(const struct replica_item *const *)pa, *b = *(const struct replica_item *const *)pb;
+	const struct replica_item *a = *(const struct replica_item *const *)pa;
+	const struct replica_item *b = *(const struct replica_item *const *)pb;
 
 	if (a->level != b->level)
 		return a->level < b->level ? -1 : 1;
@@ -46,7 +47,8 @@ static bool admissible(const struct replica_item *item, const struct restore_tar
 	       (!t->has_time || compare_times(item->created_ms, t->time_ns) < 0);
 }
 
-static int search_begin(struct search *s, const struct replica_list *files, const struct restore_target *target, struct err *e)
+static int search_begin(struct search *s, const struct replica_list *files, const struct restore_target *target,
+                        struct err *e)
 {
 	int n = 0;
 
@@ -57,7 +59,8 @@ static int search_begin(struct search *s, const struct replica_list *files, cons
 	for (int i = 0; i < files->count; i++) {
 		const struct replica_item *item = &files->items[i];
 
-		if (item->level >= 0 && item->level <= LTX_LEVEL_MAX && item->min_txid > 0 && item->min_txid <= item->max_txid)
+		if (item->level >= 0 && item->level <= LTX_LEVEL_MAX && item->min_txid > 0 &&
+		    item->min_txid <= item->max_txid)
 			s->sorted[n++] = item;
 	}
 	qsort(s->sorted, (size_t)n, sizeof(*s->sorted), compare);
@@ -228,8 +231,8 @@ static int check_time(const struct replica_list *files, int64_t time_ns, struct 
 	return 0;
 }
 
-int restore_plan_list(struct replica *r, const struct restore_target *target, bool check_bounds, struct replica_list *files,
-                      struct restore_plan *plan, struct err *e)
+int restore_plan_list(struct replica *r, const struct restore_target *target, bool check_bounds,
+                      struct replica_list *files, struct restore_plan *plan, struct err *e)
 {
 	if (replica_list_levels(r, 0, LTX_LEVEL_MAX, target->has_time, files, e) != 0)
 		return -1;
@@ -238,8 +241,8 @@ int restore_plan_list(struct replica *r, const struct restore_target *target, bo
 	return restore_plan_calc(files, target, plan, e);
 }
 
-int restore_plan_make(struct replica *r, const struct restore_target *target, bool check_bounds, struct restore_plan *plan,
-                      struct err *e)
+int restore_plan_make(struct replica *r, const struct restore_target *target, bool check_bounds,
+                      struct restore_plan *plan, struct err *e)
 {
 	struct replica_list files = { .items = NULL };
 	int rc = restore_plan_list(r, target, check_bounds, &files, plan, e);

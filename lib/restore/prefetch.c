@@ -3,7 +3,7 @@
  * Threads that fetch a plan's files ahead of their use, each into a ring of its own.
  *
  * A thread takes the next file of the order when its ring has been given back, fills the ring as far as it goes, and
- * waits when it is full. So memory is bounded, small files are all there when their turn comes, and a large one streams.
+ * waits when it is full. So memory is bounded, small files are there when their turn comes, and a large one streams.
  * Files are taken in order and used in order: the one that is waited for is always in some ring, or about to be.
  */
 #include <pthread.h>

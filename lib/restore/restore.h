@@ -2,8 +2,8 @@
 /*
  * restore.h - from a replica back to a database: plan, fetch, apply, verify, follow.
  *
- * The output is complete or it is not there: pages go into OUTPUT.tmp, newest file first, each page once, until
- * every page is there; each file's checksum is verified to its end, every page up to the final size must have been written (the lock page is zeros), an
+ * The output is complete or it is not there: pages go into OUTPUT.tmp, newest file first, each page once; every file's
+ * checksum is verified to its end, every page up to the final size must have been written (the lock page is zeros), an
  * integrity check runs if asked for, and only then the file is fsynced and renamed. Memory: one bit per page of the
  * database and a few hundred KiB per parallel file.
  *
@@ -35,22 +35,22 @@ struct restore_plan {
 void restore_plan_free(struct restore_plan *p);
 
 /*
- * replication.md §7.1 over a listing (pure; the listing need not be sorted). Errors: ERR_UNAVAILABLE "no matching backup
- * files available", ERR_GAP "non-contiguous ltx files: have up to H but next file starts at H".
+ * replication.md §7.1 over a listing (pure; the listing need not be sorted). Errors: ERR_UNAVAILABLE "no matching
+ * backup files available", ERR_GAP "non-contiguous ltx files: have up to H but next file starts at H".
  */
 int restore_plan_calc(const struct replica_list *files, const struct restore_target *target, struct restore_plan *plan,
                       struct err *e);
 /*
- * How files lead on from a database at from_txid: the same search without a snapshot to start from. with_snapshots takes
- * level 9 in too. An empty plan is no error; plan->max_txid is then from_txid. to_txid: no file may pass it, 0 = as far
- * as it goes.
+ * How files lead on from a database at from_txid: the same search without a snapshot to start from. with_snapshots
+ * takes level 9 in too. An empty plan is no error; plan->max_txid is then from_txid. to_txid: no file may pass it, 0 =
+ * as far as it goes.
  */
 int restore_plan_extend(const struct replica_list *files, uint64_t from_txid, uint64_t to_txid, bool with_snapshots,
                         struct restore_plan *plan, struct err *e);
 /* Lists the replica, then restore_plan_calc. With check_bounds a time outside of what the replica covers is
  * ERR_UNAVAILABLE "timestamp does not exist" / "no backups found" (the URL form of the command line). */
-int restore_plan_make(struct replica *r, const struct restore_target *target, bool check_bounds, struct restore_plan *plan,
-                      struct err *e);
+int restore_plan_make(struct replica *r, const struct restore_target *target, bool check_bounds,
+                      struct restore_plan *plan, struct err *e);
 
 /* What a long restore tells while it runs; called from one thread, at most ten times a second. */
 struct restore_progress {
@@ -62,6 +62,7 @@ struct restore_options {
 	const char *output;
 	int parallelism;             /* files read at once; < 1 = 8 */
 	enum restore_check check;
+	bool replace;                /* an OUTPUT that exists stays until the new one is whole, then goes with its sidecars */
 	struct os_owner dir_owner;   /* of parent folders that must be made; mode 0 = 0700 */
 	uint32_t file_mode;          /* 0 = 0644, umask applies */
 	bool rollback_header;        /* page 1 bytes 18, 19 = 1 (follow mode) */
@@ -83,17 +84,19 @@ struct restore_result {
 
 /*
  * Executes a plan. OUTPUT must not exist, nor a non-empty OUTPUT-wal, -shm or -journal, which SQLite would mix into the
- * fresh database (ERR_EXISTS, naming it); on any failure neither OUTPUT nor OUTPUT.tmp remains. *result is filled as far
- * as it got.
+ * fresh database (ERR_EXISTS, naming it); on any failure neither OUTPUT nor OUTPUT.tmp remains. *result is filled as
+ * far as it got.
  */
 int restore_run(struct replica *r, const struct restore_plan *plan, const struct restore_options *o,
                 struct restore_result *result, struct err *e);
 /*
  * restore_plan_make and restore_run in one. When a planned file turns out to be damaged or gone, and the others lead to
- * the very same TXID, it tells warn and goes on without it; else the first failure stands. *plan: what was planned last.
+ * the very same TXID, it tells warn and goes on without it; else the first failure stands. *plan: what was planned
+ * last.
  */
-int restore_make(struct replica *r, const struct restore_target *target, bool check_bounds, const struct restore_options *o,
-                 struct restore_plan *plan, struct restore_result *result, struct err *e);
+int restore_make(struct replica *r, const struct restore_target *target, bool check_bounds,
+                 const struct restore_options *o, struct restore_plan *plan, struct restore_result *result,
+                 struct err *e);
 
 /*
  * PRAGMA quick_check / integrity_check on a file that nobody writes; its -wal and -journal are not looked at. The file
@@ -104,8 +107,9 @@ int restore_check_database(const char *path, enum restore_check check, const ato
 
 /*
  * Follow mode: OUTPUT is a copy that stays behind the replica by about one interval, for readers on other machines. It
- * is kept in rollback-journal mode, and readers are locked out while a batch of transactions is written. Only a crash in
- * the middle of that leaves a state that is none, until follow mode runs again and repeats the batch from OUTPUT-txid.
+ * is kept in rollback-journal mode, and readers are locked out while a batch of transactions is written. Only a crash
+ * in the middle of that leaves a state that is none, until follow mode runs again and repeats the batch from
+ * OUTPUT-txid.
  */
 struct restore_follow_options {
 	struct restore_options restore; /* rollback_header is implied */
@@ -119,9 +123,9 @@ struct restore_follow_options {
 /*
  * Restores OUTPUT if it is not there, or resumes from its sidecar OUTPUT-txid, then applies what the replica gets until
  * restore.cancel is set (returns 0). Files are verified before the database is locked; a gap is bridged by any level,
- * snapshots included; where the replica begins anew with lower TXIDs, the database is restored anew beside it and renamed
- * over. A sleep between looks is cut short by `cancel` within 100 ms. While nothing comes, a replica with latency is asked
- * for level 0 at each look, and for all levels at growing intervals up to a minute.
+ * snapshots included; where the replica begins anew with lower TXIDs, the database is restored anew beside it and
+ * renamed over. A sleep between looks is cut short by `cancel` within 100 ms. While nothing comes, a replica with
+ * latency is asked for level 0 at each look, and for all levels at growing intervals up to a minute.
  */
 int restore_follow(struct replica *r, const struct restore_follow_options *o, struct err *e);
 

@@ -78,9 +78,9 @@ static int check_plan(struct run *r, struct err *e)
 		if (item->size < LTX_HEADER_SIZE) {
 			r->result->has_bad = true;
 			r->result->bad = *item;
-			return err_set(e, ERR_CORRUPT, "invalid ltx file: level=%d min=%s max=%s has size %lld bytes (minimum %d)",
-			               item->level, text_txid(min, item->min_txid), text_txid(max, item->max_txid),
-			               (long long)item->size, LTX_HEADER_SIZE);
+			return err_set(e, ERR_CORRUPT, "invalid ltx file: level=%d min=%s max=%s has size %lld bytes "
+			               "(minimum %d)", item->level, text_txid(min, item->min_txid),
+			               text_txid(max, item->max_txid), (long long)item->size, LTX_HEADER_SIZE);
 		}
 		if (item->min_txid == 0 || item->min_txid - 1 > reached || item->max_txid <= reached) {
 			return err_set(e, ERR_INVALID, "the plan has a hole before transaction %s",
@@ -92,11 +92,14 @@ static int check_plan(struct run *r, struct err *e)
 	return 0;
 }
 
-static int check_absent(const char *path, struct err *e)
+static int check_absent(const struct restore_options *o, struct err *e)
 {
+	const char *path = o->output;
 	struct os_stat st;
 	struct err why = ERR_INIT;
 
+	if (o->replace)
+		return 0;
 	if (os_stat(path, &st, &why) == 0)
 		return err_set(e, ERR_EXISTS, "cannot restore, output path already exists: %s", path);
 	if (why.code == ERR_NOT_FOUND)
@@ -121,14 +124,12 @@ static int open_output(struct run *r, struct err *e)
 		if (os_file_open(&r->file, r->tmp_path, O_RDWR | O_CREAT | O_NOFOLLOW, mode, e) != 0)
 			return -1;
 		if (os_file_lock(&r->file, &why) != 0 && why.code == ERR_BUSY) {
-			os_file_close(&r->file);
-			return err_set(e, ERR_BUSY, "another restore to %s is running", r->options->output);
+			os_file_close(&r->file); /* not ours to remove */
+			break;
 		}
-		/* Between open and lock another one may have finished: then our file has lost its name, or got another. */
-		if (os_file_stat(&r->file, &ours, e) != 0) {
-			os_file_close(&r->file);
+		/* Between open and lock another one may have finished: then our file has another name, or none. */
+		if (os_file_stat(&r->file, &ours, e) != 0)
 			return -1;
-		}
 		if (os_stat(r->tmp_path, &named, NULL) == 0 && ours.ino == named.ino && ours.dev == named.dev)
 			return os_file_truncate(&r->file, 0, e);
 		os_file_close(&r->file);
@@ -141,7 +142,7 @@ static int prepare(struct run *r, struct err *e)
 	const struct restore_options *o = r->options;
 	struct os_owner owner = { 0700, (uint32_t)-1, (uint32_t)-1 };
 
-	if (check_plan(r, e) != 0 || check_absent(o->output, e) != 0)
+	if (check_plan(r, e) != 0 || check_absent(o, e) != 0)
 		return -1;
 	r->dir = text_path_dir(o->output);
 	r->frame = malloc(LTX_FRAME_MAX);
@@ -179,7 +180,8 @@ static void report(struct run *r, bool always)
 static int begin_pages(struct run *r, const struct ltx_header *h, struct err *e)
 {
 	if (h->commit > r->total_bytes / STORED_PAGE_MIN + 1) {
-		return err_set(e, ERR_CORRUPT, "the header says %u pages, more than all planned files can hold", h->commit);
+		return err_set(e, ERR_CORRUPT, "the header says %u pages, more than all planned files can hold",
+		               h->commit);
 	}
 	if (pages_init(&r->pages, &r->file, h->page_size, h->commit, e) != 0)
 		return -1;
@@ -190,16 +192,37 @@ static int begin_pages(struct run *r, const struct ltx_header *h, struct err *e)
 	return 0;
 }
 
+/*
+ * A file from before the page size was changed. The full copy that came with the change is newer and has every page, so
+ * this file has nothing to add; it only must be sound.
+ */
+static int check_old_file(struct ltx_decoder *d, struct err *e)
+{
+	uint8_t *page = malloc(LTX_PAGE_SIZE_MAX);
+	uint32_t pgno;
+	int rc = 1;
+
+	if (!page)
+		return err_nomem(e);
+	while (rc > 0)
+		rc = ltx_decoder_next(d, &pgno, page, e);
+	free(page);
+	return rc < 0 ? -1 : ltx_decoder_end(d, e);
+}
+
 static int apply_file(struct run *r, const struct replica_item *item, struct err *e)
 {
 	struct ltx_decoder d;
 	uint32_t pgno;
 	int rc;
 
-	if (ltx_decoder_begin(&d, feed_source(r->feed), r->frame, e) != 0 || restore_check_header(&d.header, item, e) != 0)
+	if (ltx_decoder_begin(&d, feed_source(r->feed), r->frame, e) != 0 ||
+	    restore_check_header(&d.header, item, e) != 0)
 		return -1;
 	if (!r->pages_ready && begin_pages(r, &d.header, e) != 0)
 		return -1;
+	if (d.header.page_size != r->pages.page_size && pages_complete(&r->pages))
+		return check_old_file(&d, e);
 	if (d.header.page_size != r->pages.page_size) {
 		return err_set(e, ERR_CORRUPT, "page size %u, but %u in the files after it", d.header.page_size,
 		               r->pages.page_size);
@@ -215,9 +238,14 @@ static int apply_file(struct run *r, const struct replica_item *item, struct err
 
 static int apply_files(struct run *r, struct err *e)
 {
-	struct feed_options fo = { .parallelism = r->options->parallelism, .backwards = true, .cancel = r->options->cancel };
+	struct feed_options fo = {
+		.parallelism = r->options->parallelism,
+		.backwards = true,
+		.cancel = r->options->cancel,
+	};
 	const struct replica_item *item;
 	struct err why = ERR_INIT;
+	bool complete;
 
 	if (fo.parallelism < 1)
 		fo.parallelism = PARALLELISM_DEFAULT;
@@ -227,21 +255,26 @@ static int apply_files(struct run *r, struct err *e)
 	for (int i = 0; i < r->plan->count; i++) {
 		if (feed_next(r->feed, &item, e) != 0)
 			return -1;
+		complete = r->pages_ready && pages_complete(&r->pages);
 		if (apply_file(r, item, &why) != 0) {
+			restore_wrap(item, &why);
+			if (complete && why.code == ERR_CORRUPT) {
+				/* It had nothing to add; that it is damaged is worth a word, not a lost restore. */
+				if (r->options->warn)
+					r->options->warn(r->options->warn_ctx, "restore does not need a damaged file", &why);
+				err_clear(&why);
+				continue;
+			}
 			if (why.code == ERR_CORRUPT || why.code == ERR_NOT_FOUND) {
 				r->result->has_bad = true;
 				r->result->bad = *item;
 			}
-			restore_wrap(item, &why);
 			if (e)
 				*e = why;
 			return -1;
 		}
 		r->result->bytes_read = feed_bytes(r->feed);
 		report(r, false);
-		/* What is older changes nothing; it may even have pages of another size. */
-		if (pages_complete(&r->pages))
-			break;
 	}
 	report(r, true);
 	if (pages_finish(&r->pages, true, e) == 0)
@@ -259,17 +292,21 @@ static int finish(struct run *r, int (*commit)(void *ctx, uint64_t txid, struct 
 		if (restore_check_database(r->tmp_path, o->check, o->cancel, e) != 0)
 			return e && e->code == ERR_CANCELLED ? -1 : err_wrap(e, "post-restore integrity check");
 	}
-	if (os_file_sync(&r->file, e) != 0 || check_absent(o->output, e) != 0)
+	if (os_file_sync(&r->file, e) != 0 || check_absent(o, e) != 0)
 		return -1;
 	if (restore_cancelled(o->cancel))
 		return restore_set_cancelled(e);
 	if (commit && commit(ctx, r->plan->max_txid, e) != 0)
 		return -1;
+	/* First what belonged to the old one: SQLite would replay its WAL into the new one. */
+	if (o->replace && remove_sidecars(o->output, e) != 0)
+		return err_wrap(e, "remove existing output path");
 	if (os_rename(r->tmp_path, o->output, e) != 0)
 		return -1;
 	if (os_dir_sync(r->dir, e) == 0)
 		return 0;
-	os_unlink(o->output, NULL);
+	if (!o->replace)
+		os_unlink(o->output, NULL);
 	return -1;
 }
 

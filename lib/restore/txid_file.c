@@ -26,7 +26,8 @@ int txid_file_write(const char *output, uint64_t txid, struct err *e)
 	snprintf(text, sizeof(text), "%s\n", text_txid(digits, txid));
 	if (os_file_open(&f, tmp, O_WRONLY | O_CREAT | O_TRUNC, 0644, e) != 0)
 		goto out;
-	if (os_file_write(&f, text, strlen(text), 0, e) != 0 || os_file_sync(&f, e) != 0 || os_rename(tmp, path, e) != 0) {
+	if (os_file_write(&f, text, strlen(text), 0, e) != 0 || os_file_sync(&f, e) != 0 ||
+	    os_rename(tmp, path, e) != 0) {
 		os_unlink(tmp, NULL);
 		goto out;
 	}

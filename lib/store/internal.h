@@ -19,6 +19,7 @@ enum {
 	LOOK_MIN_US = 2000,
 	LOOK_FIRST_US = 8000,
 	QUIET_LOOKS_MAX = 20,
+	WATCH_AGAIN_LOOK = 4,                /* the watch is armed again with this one, after 15 ms */
 	WAITING_LOOK_US = 5000,
 };
 
@@ -50,6 +51,7 @@ struct managed {
 	bool synced_once;
 	struct loop_timer timer;   /* the next look, attempt or checkpoint */
 	struct loop_watch wal_watch, dir_watch;
+	bool files_moved;          /* one of the database's files came or went while a sync ran */
 	bool watch_told;           /* that events cannot be had */
 	int quiet_looks;           /* looks since an event whose effect is not to be seen yet; 0 = none is awaited */
 	int64_t last_sync_us;      /* when the last sync began */

@@ -90,6 +90,7 @@ static void start_sync(struct managed *m)
 	loop_timer_clear(m->s->o.loop, &m->timer);
 	m->last_sync_us = os_mono_us();
 	m->look_step_us = 0;
+	m->files_moved = false;
 	if (m->state == MANAGED_WAITING && m->quiet_looks)
 		m->quiet_looks++;
 	else
@@ -136,7 +137,8 @@ static void consider_silence(struct managed *m, int64_t now)
 {
 	int step = m->quiet_looks++ - 1;
 
-	if (m->quiet_looks == QUIET_LOOKS_MAX)
+	/* A transaction that is still growing would fire all the time; soon it may: what comes next must not wait for a look. */
+	if (step >= WATCH_AGAIN_LOOK)
 		arm_wal_watch(m);
 	if (m->quiet_looks > QUIET_LOOKS_MAX)
 		m->quiet_looks = 0;
@@ -193,7 +195,7 @@ void managed_consider(struct managed *m)
 			arm(m, m->retry_us, 0);
 		break;
 	case MANAGED_ACTIVE:
-		if (m->reset_wanted)
+		if (m->reset_wanted || m->files_moved)
 			start_sync(m);
 		else if (db_changed(m->db))
 			consider_change(m, now);
@@ -228,16 +230,26 @@ static void on_dir_event(struct loop_watch *w, uint32_t mask, const char *name)
 {
 	struct managed *m = (struct managed *)(void *)((char *)w - offsetof(struct managed, dir_watch));
 	size_t n = strlen(db_name(m->db));
+	bool companion;
 
 	if (mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED))
 		return;
 	if (!(mask & IN_Q_OVERFLOW) &&
 	    (!name || strncmp(name, db_name(m->db), n) || (name[n] && strcmp(name + n, "-wal") && strcmp(name + n, "-shm"))))
 		return;
-	if (m->syncing || m->stop != STOP_NOT || m->state == MANAGED_PAUSED)
+	if (m->stop != STOP_NOT)
 		return;
+	companion = name && name[n];
+	/* Our own connections make -wal and -shm; what matters comes as a rename or a deletion before. */
 	if (m->state == MANAGED_ACTIVE && (mask & IN_CREATE))
-		return; /* our own connections make -wal and -shm; what matters comes as a rename or a deletion before */
+		return;
+	if (m->syncing) {
+		m->files_moved = true; /* perhaps after the job had looked: another one will */
+		return;
+	}
+	/* What cannot be used is tried later and later, unless another file has taken its place. */
+	if (m->state == MANAGED_PAUSED && (companion || (mask & (IN_DELETE | IN_MOVED_FROM))))
+		return;
 	m->quiet_looks = m->state == MANAGED_WAITING;
 	start_sync(m);
 }

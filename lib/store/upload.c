@@ -107,11 +107,31 @@ static bool local_exists(struct upload *u, uint64_t txid)
 	return there;
 }
 
+/* A folder costs nothing to ask, and what is put behind a file that is gone could never be restored. */
+static bool last_is_there(struct upload *u)
+{
+	const struct replica_item last = { .min_txid = u->sent, .max_txid = u->sent };
+	struct replica_reader *reader = NULL;
+	struct err why = ERR_INIT;
+
+	if (!u->replica->local || u->sent != u->position || !u->sent)
+		return true;
+	if (u->replica->ops->open(u->replica, &last, 0, 0, &reader, &why))
+		return !err_is(&why, ERR_NOT_FOUND);
+	reader->close(reader);
+	return true;
+}
+
 int upload_run(struct upload *u, uint64_t local_txid, int max_files, const atomic_bool *cancel, struct err *e)
 {
 	uint64_t snapshot = 0;
 	int sent = 0;
 
+	if (u->position_known && u->position < local_txid && !last_is_there(u)) {
+		log_warn("replica has lost its newest file, looking at what it has", LS("system", "store"),
+		         LS("db", db_name(u->db)), LS("replica", replica_type(u->replica)), LX("txid", u->position));
+		u->position_known = false;
+	}
 	if (!u->position_known) {
 		if (find_position(u, &u->position, &snapshot, e))
 			return -1;
@@ -131,6 +151,7 @@ int upload_run(struct upload *u, uint64_t local_txid, int max_files, const atomi
 			u->position_known = false;
 			return usable ? -1 : UPLOAD_NEEDS_RESET;
 		}
+		u->sent = u->position + 1;
 	}
 	log_info("replica sync", LS("system", "store"), LS("db", db_name(u->db)), LS("replica", replica_type(u->replica)),
 	         LX("txid.replica", u->position), LX("txid.db", local_txid));

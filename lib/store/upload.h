@@ -25,6 +25,7 @@ struct upload {
 	struct replica *replica;
 	uint64_t position;     /* the replica holds everything up to here */
 	bool position_known;
+	uint64_t sent;         /* the last file that we stored there ourselves; 0 = none */
 	uint64_t verify_up_to; /* files up to this TXID were written by an earlier process */
 	bool auto_recover;     /* a damaged local file is as good as none: UPLOAD_NEEDS_RESET instead of an error */
 };

@@ -54,9 +54,9 @@ bool wal_index_read(const volatile void *map, struct wal_index *out)
 	uint16_t page_size16;
 	memcpy(&page_size16, raw + 14, sizeof(page_size16));
 	uint32_t page_size = page_size16 == 1 ? 65536 : page_size16;
-	/* Of a log without a commit, recovery leaves the page size 0. */
-	bool size_known = page_size >= 512 && !(page_size & (page_size - 1));
-	if (words[0] != VERSION || !initialised || !(size_known || (page_size == 0 && words[4] == 0)))
+	/* Until the first commit of a new log nobody has said what the page size is. */
+	bool fresh = page_size == 0 && words[4] == 0;
+	if (words[0] != VERSION || !initialised || (page_size < 512 && !fresh) || (page_size & (page_size - 1)))
 		return false;
 	struct wal_checksum c = {0, 0};
 	wal_checksum_add(&c, __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__, raw, CHECKED_SIZE);

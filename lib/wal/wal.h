@@ -152,7 +152,7 @@ enum { WAL_INDEX_HEADER_SIZE = 48, WAL_INDEX_SIZE = 32768 };
 
 struct wal_index {
 	uint32_t change;      /* counts transactions */
-	uint32_t page_size;   /* 0: recovered from a log without a commit; frames is 0 then */
+	uint32_t page_size;   /* 0 until something was logged */
 	bool big_endian;      /* of the log's checksums */
 	uint32_t frames;      /* mxFrame: last frame of the last published commit */
 	uint32_t pages;       /* database size */

@@ -165,6 +165,38 @@ def put_ltx(replica, level, min_txid, max_txid, content, time_s=None):
     return path
 
 
+def _append_zeros(n):
+    """The function that a CRC state undergoes by n zero bytes: it is linear, so a table per byte of the state will do."""
+    def times(table, x):
+        return (table[0][x & 255] ^ table[1][x >> 8 & 255] ^ table[2][x >> 16 & 255] ^ table[3][x >> 24 & 255] ^
+                table[4][x >> 32 & 255] ^ table[5][x >> 40 & 255] ^ table[6][x >> 48 & 255] ^ table[7][x >> 56])
+
+    step = [[_CRC[b] if i == 0 else b << 8 * (i - 1) for b in range(256)] for i in range(8)]
+    total = None
+    while n:
+        if n & 1:
+            total = step if total is None else [[times(step, x) for x in row] for row in total]
+        step = [[times(step, x) for x in row] for row in step]
+        n >>= 1
+    return lambda x: times(total, x)
+
+
+def put_large(replica, level, max_txid, page_count):
+    """A snapshot of page_count pages of 64 KiB, all zeros: a small file whose restore takes a while."""
+    head = struct.pack(">4sIIIQQqQqqIIQ20x", b"LTX1", 2, 65536, page_count, 1, max_txid, 0, 0, 0, 0, 0, 0, 0)
+    block = b"\x1f\0\1\0" + b"\xff" * 256 + b"\xe0\xc0" + bytes(12)  # one zero, a match of 65523, 12 literals
+    zeros, mask = _append_zeros(65536), 0xFFFFFFFFFFFFFFFF
+    out, index, crc = [head], [], crc64(head)
+    for pgno in range(1, page_count + 1):
+        frame = struct.pack(">IHI", pgno, 1, len(block))
+        index.append(_uvarint(pgno) + _uvarint(100 + (pgno - 1) * (10 + len(block))) + _uvarint(10 + len(block)))
+        out += [frame, block]
+        crc = zeros(crc64(frame, crc) ^ mask) ^ mask
+    index = b"".join(index) + b"\0"
+    tail = bytes(6) + index + struct.pack(">QQ", len(index), 0)
+    return put_ltx(replica, level, 1, max_txid, b"".join(out) + tail + struct.pack(">Q", FLAG | crc64(tail, crc)))
+
+
 def database_pages(path):
     """({pgno: bytes}, page size) of a database that nobody has open and that has no WAL."""
     image = read_file(path)

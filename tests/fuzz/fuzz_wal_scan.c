@@ -60,7 +60,8 @@ static void make_header(struct log *log, uint32_t page_size, bool big_endian, st
 }
 
 /* Four bytes: page number, database size (mostly 0), content, and what to spoil. */
-static void make_frame(struct log *log, uint32_t page_size, bool big_endian, struct wal_checksum *c, const uint8_t *script)
+static void make_frame(struct log *log, uint32_t page_size, bool big_endian, struct wal_checksum *c,
+                       const uint8_t *script)
 {
 	uint8_t *p = log->bytes + log->size;
 	put32(p, script[0]);

@@ -188,7 +188,8 @@ void kit_free(struct kit *k)
 	mem_free(&k->index);
 }
 
-int kit_encode(struct mem *out, const struct ltx_header *h, const uint32_t *pgnos, int count, uint32_t seed, struct err *e)
+int kit_encode(struct mem *out, const struct ltx_header *h, const uint32_t *pgnos, int count, uint32_t seed,
+               struct err *e)
 {
 	struct ltx_encoder *en = malloc(sizeof *en);
 	uint8_t *frame = malloc(LTX_FRAME_MAX), *page = malloc(LTX_PAGE_SIZE_MAX);

@@ -39,7 +39,8 @@ void kit_end(struct kit *k); /* both, without database checksum */
 void kit_free(struct kit *k);
 
 /* A file of our encoder: pages kit_fill(seed + pgno) of that many numbers. 0 or -1. */
-int kit_encode(struct mem *out, const struct ltx_header *h, const uint32_t *pgnos, int count, uint32_t seed, struct err *e);
+int kit_encode(struct mem *out, const struct ltx_header *h, const uint32_t *pgnos, int count, uint32_t seed,
+               struct err *e);
 
 /* ltx_verify over memory, buffers included. */
 int kit_verify(struct mem *m, bool *complete, struct err *e);

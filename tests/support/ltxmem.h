@@ -82,7 +82,14 @@ static inline int mem_read_at(void *ctx, void *bytes, size_t n, int64_t offset, 
 
 static inline struct ltx_sink mem_sink(struct mem *m) { return (struct ltx_sink){ mem_write, m }; }
 static inline struct ltx_source mem_source(struct mem *m) { return (struct ltx_source){ mem_read, m }; }
-static inline struct ltx_random mem_random(struct mem *m) { return (struct ltx_random){ mem_read_at, m, (int64_t)m->len }; }
-static inline struct ltx_index_store mem_index(struct mem *m) { return (struct ltx_index_store){ mem_write, mem_read_at, m }; }
+static inline struct ltx_random mem_random(struct mem *m)
+{
+	return (struct ltx_random){ mem_read_at, m, (int64_t)m->len };
+}
+
+static inline struct ltx_index_store mem_index(struct mem *m)
+{
+	return (struct ltx_index_store){ mem_write, mem_read_at, m };
+}
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Replicas that real Litestream binaries wrote, restored and compared with what Litestream itself made of them, byte for
- * byte: every TXID and time that is recorded. Where Litestream fails we must fail too and leave nothing, except that a
+ * Replicas that real Litestream binaries wrote, restored and compared with what Litestream itself made of them, byte
+ * for byte: every TXID and time that is recorded. Where Litestream fails we must fail too and leave nothing, except that a
  * damaged file may be gone around when the rest leads to the same state.
  *
  * The replicas are not part of the repository: RIVULET_SHARED or ../shared names the folder they are in.
@@ -242,7 +242,8 @@ static void set_times(const char *name, const char *copy)
 	while (f && fgets(text, sizeof(text), f)) {
 		int64_t ns;
 
-		if (sscanf(text, "%511[^\t]\t%*[^\t]\t%*[^\t]\t%63[^\t\n]", file, when) != 2 || text_parse_time(when, &ns, NULL) != 0)
+		if (sscanf(text, "%511[^\t]\t%*[^\t]\t%*[^\t]\t%63[^\t\n]", file, when) != 2 ||
+		    text_parse_time(when, &ns, NULL) != 0)
 			continue;
 		struct timespec t[2] = { { ns / 1000000000, ns % 1000000000 }, { ns / 1000000000, ns % 1000000000 } };
 		snprintf(path, sizeof(path), "%s/%s", copy, file);

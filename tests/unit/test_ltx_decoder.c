@@ -418,10 +418,11 @@ TEST(index_disagrees)
 	INDEX("does not list the 2 pages as they are", kit_entry(&k, 2, 100, 525), kit_entry(&k, 4, 625, 525));
 	INDEX("does not list the 2 pages as they are", kit_entry(&k, 4, 625, 525));
 	INDEX("does not list the 2 pages as they are", (void)0);
-	INDEX("page index does not end at byte 1165, behind the last of 2 pages", kit_entry(&k, 3, 100, 525),
-	      kit_entry(&k, 4, 625, 525), kit_entry(&k, 5, 1150, 525));
+	INDEX("page index does not end at byte 1165, behind the last of 2 pages",
+	      kit_entry(&k, 3, 100, 525), kit_entry(&k, 4, 625, 525), kit_entry(&k, 5, 1150, 525));
 	/* Not the shortest form of a number. */
-	INDEX("does not list the 2 pages as they are", mem_add(&k.index, "\x83\0\x64\x8d\4", 5), kit_entry(&k, 4, 625, 525));
+	INDEX("does not list the 2 pages as they are",
+	      mem_add(&k.index, "\x83\0\x64\x8d\4", 5), kit_entry(&k, 4, 625, 525));
 	/* A number beyond 64 bits, a page number beyond 32. */
 	INDEX("does not list", mem_add(&k.index, "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f\x64\x8d\4", 13));
 	INDEX("does not list", kit_entry(&k, UINT64_C(0x100000003), 100, 525), kit_entry(&k, 4, 625, 525));
@@ -612,13 +613,16 @@ TEST(flip_anywhere)
 /* 9.2, 9.3, 9.5: files of the Go library. */
 TEST(worked_examples)
 {
-	static const uint8_t block[] = { 0x1f, 0x31, 1, 0, 0xff, 0xda, 0, 2, 0, 0, 2, 0, 0xb0, 0x31, 0x31, 0x31, 0x31, 0x31,
+	static const uint8_t block[] = { 0x1f, 0x31, 1, 0, 0xff, 0xda, 0, 2, 0, 0, 2, 0, 0xb0, 0x31, 0x31, 0x31, 0x31,
+	                                 0x31,
 	                                 0x31, 0x31, 0x31, 0x31, 0x31, 0x31 };
 	static const uint8_t go_end[] = { 0, 0, 0, 0, 0, 0, 1, 0x64, 0x22, 0, 0, 0, 0, 0, 0, 0, 0, 4,
-	                                  0xeb, 0x1a, 0x99, 0x92, 0x31, 4, 0x4d, 0xdd, 0xbc, 0xa7, 0xfa, 0xcc, 0x31, 0x21, 0x44, 0xc6 };
+	                                  0xeb, 0x1a, 0x99, 0x92, 0x31, 4, 0x4d, 0xdd, 0xbc, 0xa7, 0xfa, 0xcc, 0x31,
+	                                  0x21, 0x44, 0xc6 };
 	static const uint8_t old_head[] = { 0, 0, 0, 1, 0, 0, 4, 0x22, 0x4d, 0x18, 0x64, 0x40, 0xa7, 0x18, 0, 0, 0 };
 	static const uint8_t old_end[] = { 0, 0, 0, 0, 0x5e, 0x2d, 0x21, 0x98, 0, 0, 0, 0, 0, 0, 1, 0x64, 0x31, 0,
-	                                   0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0xf6, 0xd0, 0x8b, 0xe7, 0x3e, 0x53, 0x97, 0x84 };
+	                                   0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0xf6, 0xd0, 0x8b, 0xe7, 0x3e,
+	                                   0x53, 0x97, 0x84 };
 	static const uint8_t gone_end[] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0x80, 0, 0, 0, 0, 0, 0, 0,
 	                                    0xef, 0x75, 0x2d, 0x54, 0x4a, 0xc8, 0xc4, 0x8f };
 	struct ltx_header h = { .page_size = 512, .commit = 1, .min_txid = 1, .max_txid = 1, .timestamp_ms = 1000 };

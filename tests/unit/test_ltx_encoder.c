@@ -19,10 +19,12 @@ static int begin(const struct ltx_header *h, struct err *e)
 TEST(worked_example_9_1)
 {
 	static const uint8_t want[] = {
-		0x4c, 0x54, 0x58, 0x31, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1,
+		0x4c, 0x54, 0x58, 0x31, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0,
+		1,
 		0, 0, 0, 0, 0, 0, 3, 0xe8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
 		0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-		0, 0, 0, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0x0c, 0x1f, 0x31, 1, 0, 0xff, 0xe8, 0x50, 0x31, 0x31, 0x31, 0x31, 0x31,
+		0, 0, 0, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0x0c, 0x1f, 0x31, 1, 0, 0xff, 0xe8, 0x50, 0x31, 0x31, 0x31, 0x31,
+		0x31,
 		0, 0, 0, 0, 0, 0, 1, 0x64, 0x16, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0xeb, 0x1a, 0x99, 0x92, 0x31, 4, 0x4d, 0xdd,
 		0xbc, 0x86, 0x48, 0x32, 0x7f, 0x83, 0x90, 0xc6,
 	};
@@ -55,7 +57,8 @@ TEST(worked_example_9_1)
 /* 9.4: a first level-0 file of Litestream's kind, all literals. */
 TEST(worked_example_9_4)
 {
-	static const uint8_t tail[] = { 0, 0, 0, 0, 0, 0, 1, 0x64, 0x8d, 4, 0, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0,
+	static const uint8_t tail[] = { 0, 0, 0, 0, 0, 0, 1, 0x64, 0x8d, 4, 0, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0,
+	                                0, 0,
 	                                0x96, 0x43, 0xdd, 0x74, 0x56, 0x3e, 0x2b, 0xe7 };
 	struct ltx_header h = { .flags = 2, .page_size = 512, .commit = 1, .min_txid = 1, .max_txid = 1,
 	                        .timestamp_ms = 1700000000123, .wal_offset = 32, .wal_size = 536,
@@ -251,7 +254,8 @@ TEST(database_checksums)
 			CHECK(strstr(e.text, "but the pages make"));
 			break;
 		case 2:
-			REFUSED(ltx_encoder_end(&en, 0, NULL, &e), "post-apply checksum 0000000000000000 lacks its highest bit");
+			REFUSED(ltx_encoder_end(&en, 0, NULL, &e),
+			        "post-apply checksum 0000000000000000 lacks its highest bit");
 			break;
 		case 3:
 			CHECK_INT(ltx_encoder_end(&en, sum & INT64_MAX, NULL, &e), -1);

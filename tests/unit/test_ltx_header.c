@@ -85,8 +85,10 @@ TEST(header_layout)
 	                        .timestamp_ms = 1700000000123, .wal_offset = 32, .wal_size = 536,
 	                        .wal_salt1 = 0x11223344, .wal_salt2 = 0x55667788 }, back;
 	static const uint8_t want[100] = {
-		0x4c, 0x54, 0x58, 0x31, 0, 0, 0, 2, 0, 0, 2, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1,
-		0, 0, 1, 0x8b, 0xcf, 0xe5, 0x68, 0x7b, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x20, 0, 0, 0, 0, 0, 0, 2, 0x18,
+		0x4c, 0x54, 0x58, 0x31, 0, 0, 0, 2, 0, 0, 2, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0,
+		1,
+		0, 0, 1, 0x8b, 0xcf, 0xe5, 0x68, 0x7b, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x20, 0, 0, 0, 0, 0,
+		0, 2, 0x18,
 		0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88,
 	};
 	uint8_t bytes[100], again[100];
@@ -99,9 +101,11 @@ TEST(header_layout)
 	CHECK_OK(ltx_header_encode(&back, again, &e), &e);
 	CHECK_MEM(again, want, 100);
 	/* Every field at its own place, and reserved bytes of no meaning. */
-	h = (struct ltx_header){ .flags = 0, .page_size = 65536, .commit = 0x01020304, .min_txid = UINT64_C(0x0a0b0c0d0e0f1011),
+	h = (struct ltx_header){ .flags = 0, .page_size = 65536, .commit = 0x01020304,
+	                         .min_txid = UINT64_C(0x0a0b0c0d0e0f1011),
 	                         .max_txid = UINT64_MAX, .timestamp_ms = -5, .pre_apply = UINT64_C(0x8877665544332211),
-	                         .wal_offset = INT64_MAX, .wal_size = INT64_MAX - 1, .wal_salt1 = 5, .wal_salt2 = UINT32_MAX,
+	                         .wal_offset = INT64_MAX, .wal_size = INT64_MAX - 1, .wal_salt1 = 5,
+	                         .wal_salt2 = UINT32_MAX,
 	                         .node_id = UINT64_MAX - 7 };
 	CHECK_OK(ltx_header_encode(&h, bytes, &e), &e);
 	kit_begin(&k, &h);
@@ -146,7 +150,8 @@ TEST(header_rules_both_ways)
 	HEADER_ERROR("page size 131072,", 131072, .min_txid = 1, .max_txid = 1);
 	HEADER_ERROR("minimum TXID 0", 512, .min_txid = 0, .max_txid = 1);
 	HEADER_ERROR("minimum TXID 0", 512, .min_txid = 0, .max_txid = 0);
-	HEADER_ERROR("0000000000000003 above maximum TXID 0000000000000002", 512, .min_txid = 3, .max_txid = 2, .flags = 2);
+	HEADER_ERROR("0000000000000003 above maximum TXID 0000000000000002", 512, .min_txid = 3, .max_txid = 2,
+	             .flags = 2);
 	HEADER_ERROR("negative WAL offset", 512, .min_txid = 1, .max_txid = 1, .wal_offset = -1);
 	HEADER_ERROR("negative WAL offset", 512, .min_txid = 1, .max_txid = 1, .wal_offset = 32, .wal_size = -1);
 	HEADER_ERROR("salts without WAL offset", 512, .min_txid = 1, .max_txid = 1, .wal_salt1 = 1);
@@ -154,7 +159,8 @@ TEST(header_rules_both_ways)
 	HEADER_ERROR("size without WAL offset", 512, .min_txid = 1, .max_txid = 1, .wal_size = 1);
 	HEADER_ERROR("which a snapshot cannot have", 512, .min_txid = 1, .max_txid = 1, .pre_apply = LTX_CHECKSUM_FLAG);
 	HEADER_ERROR("which a snapshot cannot have", 512, .min_txid = 1, .max_txid = 5, .flags = 2, .pre_apply = 1);
-	HEADER_ERROR("file without database checksums", 512, .min_txid = 2, .max_txid = 2, .flags = 2, .pre_apply = LTX_CHECKSUM_FLAG);
+	HEADER_ERROR("file without database checksums", 512, .min_txid = 2, .max_txid = 2, .flags = 2,
+	             .pre_apply = LTX_CHECKSUM_FLAG);
 	HEADER_ERROR("lacks the pre-apply checksum", 512, .min_txid = 2, .max_txid = 2);
 	HEADER_ERROR("lacks the pre-apply checksum", 512, .min_txid = 2, .max_txid = 2, .pre_apply = INT64_MAX);
 }

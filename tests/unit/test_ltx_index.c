@@ -117,9 +117,11 @@ TEST(index_size)
 
 TEST(entries)
 {
-	INDEX("page index entry at byte 1160: page 3 follows page 4", kit_entry(&k, 4, 100, 525), kit_entry(&k, 3, 625, 525));
+	INDEX("page index entry at byte 1160: page 3 follows page 4",
+	      kit_entry(&k, 4, 100, 525), kit_entry(&k, 3, 625, 525));
 	INDEX("page 3 follows page 3", kit_entry(&k, 3, 100, 525), kit_entry(&k, 3, 625, 525));
-	INDEX("page index entry at byte 1160: page 10 is beyond", kit_entry(&k, 3, 100, 525), kit_entry(&k, 10, 625, 525));
+	INDEX("page index entry at byte 1160: page 10 is beyond",
+	      kit_entry(&k, 3, 100, 525), kit_entry(&k, 10, 625, 525));
 	INDEX("is for page 4294967299", kit_entry(&k, UINT64_C(0x100000003), 100, 525));
 	INDEX("page index entry at byte 1156 puts page 3 at 101, not 100", kit_entry(&k, 3, 101, 525));
 	INDEX("puts page 3 at 9223372036854775808, not 100", kit_entry(&k, 3, UINT64_C(1) << 63, 525));
@@ -129,9 +131,12 @@ TEST(entries)
 	INDEX("gives page 3 9223372036854775808 bytes", kit_entry(&k, 3, 100, UINT64_C(1) << 63));
 	INDEX("page index lists pages up to byte 625 instead of 1150", kit_entry(&k, 3, 100, 525));
 	INDEX("page index lists pages up to byte 100 instead of 1150", (void)0);
-	INDEX("page index lists pages up to byte 1149 instead of 1150", kit_entry(&k, 3, 100, 525), kit_entry(&k, 4, 625, 524));
-	INDEX("page index lets page 4 end behind the end marker at byte 1150", kit_entry(&k, 3, 100, 525), kit_entry(&k, 4, 625, 526));
-	INDEX("page index lets page 5 end behind", kit_entry(&k, 3, 100, 525), kit_entry(&k, 4, 625, 525), kit_entry(&k, 5, 1150, 11));
+	INDEX("page index lists pages up to byte 1149 instead of 1150",
+	      kit_entry(&k, 3, 100, 525), kit_entry(&k, 4, 625, 524));
+	INDEX("page index lets page 4 end behind the end marker at byte 1150",
+	      kit_entry(&k, 3, 100, 525), kit_entry(&k, 4, 625, 526));
+	INDEX("page index lets page 5 end behind",
+	      kit_entry(&k, 3, 100, 525), kit_entry(&k, 4, 625, 525), kit_entry(&k, 5, 1150, 11));
 	INDEX("malformed number at byte 1165", mem_add(&k.index, "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f", 10));
 	INDEX("malformed number at byte 1157", mem_add(&k.index, "\x83\0\x64\x8d\4", 5));
 	INDEX("page index ends at byte 1156 instead of 1158", mem_add(&k.index, "\0\0", 2));
@@ -192,6 +197,9 @@ TEST(walk_ends_when_the_visitor_says_so)
 
 	CHECK_INT(ltx_index_walk(mem_random(&m), NULL, stop, &n, &e), 42);
 	CHECK_INT(n, 1);
+	CHECK_OK(ltx_index_walk(mem_random(&m), NULL, NULL, NULL, &e), &e);
+	m.data[1150 + 6 + 5]++;
+	CHECK_INT(ltx_index_walk(mem_random(&m), NULL, NULL, NULL, &e), -1);
 	mem_free(&m);
 }
 

@@ -103,7 +103,8 @@ TEST(newest_wins)
 	CHECK_INT(h.min_txid, 1);
 	CHECK_INT(h.max_txid, 5);
 	CHECK_INT(h.timestamp_ms, 1002);
-	CHECK(h.pre_apply == 0 && h.wal_offset == 0 && h.wal_size == 0 && h.wal_salt1 == 0 && h.wal_salt2 == 0 && h.node_id == 0);
+	CHECK(h.pre_apply == 0 && h.wal_offset == 0 && h.wal_size == 0 && h.wal_salt1 == 0 && h.wal_salt2 == 0 &&
+	      h.node_id == 0);
 	CHECK_INT(trailer.post_apply, UINT64_C(0));
 	CHECK_INT(trailer.checksum, ltx_get64(out.data + out.len - 8));
 	CHECK_OK(kit_walk(&out, &n, &e), &e);
@@ -128,9 +129,15 @@ TEST(what_may_follow_what)
 		{ 5, 6, 9, NULL },
 		{ 5, 3, 9, NULL },
 		{ 5, 1, 6, NULL },
-		{ 5, 7, 9, "0000000000000007-0000000000000009.ltx: TXIDs from 0000000000000006 to 0000000000000006 are missing before it" },
-		{ 5, 9, 9, "0000000000000009-0000000000000009.ltx: TXIDs from 0000000000000006 to 0000000000000008 are missing before it" },
-		{ 5, 3, 5, "0000000000000003-0000000000000005.ltx: it does not go beyond TXID 0000000000000005 of the file before" },
+		{ 5, 7, 9,
+		  "0000000000000007-0000000000000009.ltx: "
+		  "TXIDs from 0000000000000006 to 0000000000000006 are missing before it" },
+		{ 5, 9, 9,
+		  "0000000000000009-0000000000000009.ltx: "
+		  "TXIDs from 0000000000000006 to 0000000000000008 are missing before it" },
+		{ 5, 3, 5,
+		  "0000000000000003-0000000000000005.ltx: "
+		  "it does not go beyond TXID 0000000000000005 of the file before" },
 		{ 5, 3, 4, "it does not go beyond" },
 		{ 5, 1, 5, "it does not go beyond" },
 		{ UINT64_MAX, 6, 6, "it does not go beyond" },
@@ -213,10 +220,11 @@ TEST(broken_inputs)
 	in[1].data[0]--;
 	/* A damage that only the very end of an input shows. */
 	for (int i = 0; i < 3; i++) {
-		char words[80];
+		char words[120];
 		in[i].data[in[i].len - 1] ^= 1;
 		CHECK_INT(merge(3), -1);
-		snprintf(words, sizeof words, "000000000000000%d-000000000000000%d.ltx: file checksum mismatch", i + 1, i + 1);
+		snprintf(words, sizeof words, "000000000000000%d-000000000000000%d.ltx: file checksum mismatch", i + 1,
+		         i + 1);
 		if (!strstr(e.text, words))
 			CHECK_FAIL("\"%s\" in \"%s\"", words, e.text);
 		CHECK_INT(e.code, ERR_CORRUPT);
@@ -257,7 +265,8 @@ TEST(removed_database_is_not_written)
 
 TEST(database_checksums_are_dropped)
 {
-	struct ltx_header h = { .page_size = SIZE, .min_txid = 2, .max_txid = 2, .commit = 2, .pre_apply = LTX_CHECKSUM_FLAG | 1 };
+	struct ltx_header h = { .page_size = SIZE, .min_txid = 2, .max_txid = 2, .commit = 2,
+	                        .pre_apply = LTX_CHECKSUM_FLAG | 1 };
 	struct kit k;
 
 	clear();
@@ -277,7 +286,8 @@ TEST(database_checksums_are_dropped)
 TEST(forms)
 {
 	struct ltx_header h = kit_header(SIZE, 2, 2, 4);
-	static const uint8_t packed[] = { 0x1f, 0x31, 1, 0, 0xff, 0xda, 0, 2, 0, 0, 2, 0, 0xb0, 0x31, 0x31, 0x31, 0x31, 0x31,
+	static const uint8_t packed[] = { 0x1f, 0x31, 1, 0, 0xff, 0xda, 0, 2, 0, 0, 2, 0, 0xb0, 0x31, 0x31, 0x31, 0x31,
+	                                  0x31,
 	                                  0x31, 0x31, 0x31, 0x31, 0x31, 0x31 };
 	uint8_t f[100] = { 0, 0, 0, 1, 0, 0, 4, 0x22, 0x4d, 0x18, 0x64, 0x40, 0xa7, 0x18, 0, 0, 0 };
 	struct kit k;
@@ -356,7 +366,8 @@ TEST(random_histories)
 		want[0] = 0;
 		for (uint32_t p = 1; p <= commit; p++)
 			if (newest[p])
-				n += (size_t)snprintf(want + n, sizeof want - n, "%s%u:%u", n ? " " : "", p, newest[p] - 1);
+				n += (size_t)snprintf(want + n, sizeof want - n, "%s%u:%u", n ? " " : "", p,
+				                      newest[p] - 1);
 		CHECK_STR(text(), want);
 	}
 }

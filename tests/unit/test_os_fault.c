@@ -356,7 +356,7 @@ TEST(vfs_sweep)
 	os_fault_set(NULL);
 	CHECK(points > 40 && points < 2000);
 	for (size_t m = 0; m < 4; m++) {
-		for (p.at = 1 + m; p.at <= points; p.at += 3) {
+		for (p.at = 1 + m; p.at <= points; p.at += 7) {
 			unlink(tmppath("s.db"));
 			unlink(tmppath("s.db-wal"));
 			unlink(tmppath("s.db-shm"));

@@ -124,6 +124,27 @@ TEST(temp_has_no_name)
 	CHECK(!os_file_is_open(&f));
 }
 
+/* The way of file systems that have no O_TMPFILE. */
+TEST(temp_without_kernel_support)
+{
+	const struct os_fault_plan plan = { .mode = OS_FAULT_ONCE, .at = 1, .calls = OS_CALL_OPEN, .errnum = EOPNOTSUPP };
+	struct os_file f;
+	char bytes[3];
+	int rc;
+
+	CHECK_OK(os_dir_make(tmppath("t2"), NULL, &err), &err);
+	os_fault_set(&plan);
+	rc = os_file_temp(&f, tmppath("t2"), &err);
+	os_fault_set(NULL);
+	CHECK_OK(rc, &err);
+	CHECK(os_fault_hit());
+	CHECK_INT(rmdir(tmppath("t2")), 0);
+	CHECK_INT(fcntl(f.fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+	CHECK_OK(os_file_write(&f, "xyz", 3, 0, &err), &err);
+	CHECK_OK(os_file_read_exact(&f, bytes, 3, 0, &err), &err);
+	os_file_close(&f);
+}
+
 TEST(lock_is_exclusive)
 {
 	struct os_file a, b;

@@ -533,6 +533,41 @@ TEST(watches_remove_each_other)
 	loop_free(l);
 }
 
+static struct eye *doomed; /* heap memory that the next event frees */
+
+static void free_doomed(struct loop_watch *w, uint32_t mask, const char *name)
+{
+	event(w, mask, name);
+	if (doomed == NULL)
+		return;
+	loop_watch_remove(doomed->loop, &doomed->watch);
+	free(doomed);
+	doomed = NULL;
+}
+
+/* Of three on one inode, the first that hears frees its successor; the last one still hears. */
+TEST(watch_freed_by_its_neighbour)
+{
+	struct loop *l = loop_create(&err);
+	struct eye first = new_eye(l), last = new_eye(l);
+	const char *path = tmppath("neighbours");
+
+	CHECK_INT(append(path, "1"), 0);
+	doomed = malloc(sizeof(*doomed));
+	CHECK(doomed != NULL);
+	*doomed = new_eye(l);
+	first.watch.event = last.watch.event = free_doomed;
+	CHECK_OK(loop_watch_add(l, &last.watch, path, IN_MODIFY, &err), &err);
+	CHECK_OK(loop_watch_add(l, &doomed->watch, path, IN_MODIFY, &err), &err);
+	CHECK_OK(loop_watch_add(l, &first.watch, path, IN_MODIFY, &err), &err);
+	CHECK_INT(append(path, "2"), 0);
+	CHECK_OK(rounds(l, 2), &err);
+	CHECK(doomed == NULL);
+	CHECK_INT(first.events, 1);
+	CHECK_INT(last.events, 1);
+	loop_free(l);
+}
+
 TEST(watches_many)
 {
 	enum { MANY = 300 };
@@ -576,7 +611,7 @@ static int queue_bound(void)
 TEST(watch_overflow)
 {
 	struct loop *l = loop_create(&err);
-	struct eye busy[2] = { new_eye(l), new_eye(l) }, quiet = new_eye(l), once = new_eye(l);
+	struct eye busy[2] = { new_eye(l), new_eye(l) }, quiet = new_eye(l), once = new_eye(l), alone = new_eye(l);
 	char path[2][256];
 	int i, bound = queue_bound();
 
@@ -591,7 +626,10 @@ TEST(watch_overflow)
 	CHECK_INT(append(tmppath("quiet"), "1"), 0);
 	CHECK_OK(loop_watch_add(l, &quiet.watch, tmppath("quiet"), IN_MODIFY, &err), &err);
 	CHECK_OK(loop_watch_add(l, &once.watch, tmppath("quiet"), IN_MODIFY | IN_ONESHOT, &err), &err);
+	CHECK_INT(append(tmppath("alone"), "1"), 0);
+	CHECK_OK(loop_watch_add(l, &alone.watch, tmppath("alone"), IN_MODIFY | IN_ONESHOT, &err), &err);
 	once.again = tmppath("quiet");
+	alone.again = tmppath("alone"); /* gets a new wd, thus another chain */
 	for (i = 0; i < bound + 10; i++) /* neighbours that are equal would be merged */
 		chmod(path[i % 2], 0600);
 	for (i = 0; i < bound && quiet.events == 0; i++)
@@ -604,6 +642,8 @@ TEST(watch_overflow)
 	CHECK_INT(once.events, 1);
 	CHECK_INT(once.wd_at_event, 0);
 	CHECK(once.watch.wd != 0);
+	CHECK_INT(alone.events, 1);
+	CHECK(alone.watch.wd != 0);
 	CHECK_INT(append(tmppath("quiet"), "1"), 0);
 	CHECK_OK(rounds(l, 2), &err);
 	CHECK_INT(quiet.events, 2);

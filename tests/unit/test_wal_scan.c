@@ -340,6 +340,15 @@ static void repeats_its_beginning(struct wal_build *b)
 	wal_build_frame(b, 2, 20, 50);
 }
 
+/* The same, ending with the last frame of the first buffer full. */
+static void repeats_a_buffer(struct wal_build *b)
+{
+	wal_build_back(b, 1);
+	for (uint32_t i = 0; i < 3; i++)
+		wal_build_frame(b, 10 + i, 0, 10 + i);
+	wal_build_frame(b, 2, 20, 50);
+}
+
 static void restarted(struct wal_build *b)
 {
 	wal_build_restart(b, 4);
@@ -360,6 +369,7 @@ TEST(rolled_back_frames_are_forgotten)
 	CHECK_STR(taken_back(1, next_transaction, INT64_MAX, 0), "0 3/3 1@1 2@2 3@3");
 	CHECK_STR(taken_back(8, rewritten_in_place, INT64_MAX, 0),
 	          "0 10/10 1@1 10@2 11@3 12@4 13@5 14@6 15@7 16@8 17@9 30@10");
+	CHECK_STR(taken_back(8, repeats_a_buffer, INT64_MAX, 0), "0 5/5 1@1 2@5 10@2 11@3 12@4");
 	CHECK_STR(taken_back(8, restarted, INT64_MAX, 0), "0 1/1 1@1");
 }
 

@@ -225,7 +225,8 @@ TEST(spilled_and_rolled_back)
 	/* the scan that has taken up the open frames goes on, and so does one that begins now */
 	FILE *f = fopen(db.wal, "rb");
 	struct wal_scan resumed = open;
-	int result = wal_scan_run(&resumed, (struct wal_source){read_file, f}, INT64_MAX, 0, pages, buffer, sizeof(buffer), &e);
+	struct wal_source source = {read_file, f};
+	int result = wal_scan_run(&resumed, source, INT64_MAX, 0, pages, buffer, sizeof(buffer), &e);
 	fclose(f);
 	rc += scan(&db, &after, NULL, INT64_MAX, &e);
 	rc += wal_pages_sort(pages, UINT32_MAX, &e);
