@@ -3,14 +3,14 @@
  * position.c - how far the local files reach, and where that is in the WAL.
  *
  * The newest local file names the TXID and, in its header, the WAL range it was made of. The sidecar META/position adds
- * what a header has no room for: the WAL's running checksum at that place, and the database's inode. It is advisory: 72
+ * what a header has no room for: the WAL's running checksum at that place, the database's inode, and which boot of the machine it was. It is advisory: 72
  * bytes overwritten in place, without fsync, with a checksum of their own. So it survives a killed process and costs no
  * flush. After a power loss it may speak of an older file: then nothing is proven, and a full copy follows. Where there
  * has never been one (the local files are Litestream's), the WAL's last frame is compared by its page (prove.c); so the
  * first one is made durable, lest a power loss should look like that.
  *
- *   "RIVPOS01" | txid u64 | offset u64 | salt1 u32 | salt2 u32 | s0 u32 | s1 u32 | big_endian u32 | 0 u32 |
- *   dev u64 | ino u64 | crc64 of all before
+ *   "RIVPOS01" | txid u64 | big_endian << 63 | offset u64 | salt1 u32 | salt2 u32 | s0 u32 | s1 u32 |
+ *   boot u64 | ino u64 | commit u64 | crc64 of all before
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -21,6 +21,7 @@
 #include "lib/base/text.h"
 #include "lib/db/internal.h"
 #include "lib/ltx/file.h"
+#include "lib/os/process.h"
 
 enum { SIDECAR_SIZE = 72, SIDECAR_CHECKED = 64 };
 static const char SIDECAR_MAGIC[8] = { 'R', 'I', 'V', 'P', 'O', 'S', '0', '1' };
@@ -51,7 +52,7 @@ static void fill_sidecar(const struct db *d, uint8_t b[SIDECAR_SIZE])
 	put64(b + 16, (uint64_t)p->offset | (uint64_t)p->big_endian << 63);
 	put64(b + 24, pair(p->salt1, p->salt2));
 	put64(b + 32, pair(p->checksum.s0, p->checksum.s1));
-	put64(b + 40, d->inode.dev);
+	put64(b + 40, os_boot_id());
 	put64(b + 48, d->inode.ino);
 	put64(b + 56, p->commit);
 	put64(b + SIDECAR_CHECKED, crc64(0, b, SIDECAR_CHECKED));
@@ -99,6 +100,7 @@ static void read_sidecar(struct db *d, struct db_position *p)
 	p->has_checksum = true;
 	p->big_endian = get64(b + 16) >> 63;
 	p->checksum = (struct wal_checksum){ (uint32_t)(get64(b + 32) >> 32), (uint32_t)get64(b + 32) };
+	p->same_boot = os_boot_id() && get64(b + 40) == os_boot_id();
 	/* The device's number may change with a reboot; the inode's does not. */
 	if (get64(b + 48) != d->inode.ino)
 		d->snapshot_reason = "database file was replaced while not running";
