@@ -233,6 +233,27 @@ static void step(struct app *a)
 	}
 }
 
+static void cycle(struct app *a)
+{
+	int frames = 0, done = 0;
+	struct conn *k;
+	char what[60];
+
+	for (int i = 0; i < CONNECTIONS; i++) {
+		if (a->conns[i].writing || a->conns[i].reading)
+			run(a, &a->conns[i], "ROLLBACK");
+	}
+	k = idle_conn(a);
+	if (!k)
+		return;
+	if (rng_percent(&a->rng, 60))
+		sqlite3_wal_checkpoint_v2(k->c, "main", SQLITE_CHECKPOINT_PASSIVE, &frames, &done);
+	snprintf(what, sizeof(what), "UPDATE t SET b='%u' WHERE id=%u", rng_below(&a->rng, 1000000), 1 + rng_below(&a->rng, 5));
+	run(a, k, what);
+	snprintf(what, sizeof(what), "cycle %d/%d", done, frames);
+	say(a, what, 0);
+}
+
 /* By a connection of its own that leaves no trace: nothing is checkpointed or deleted when it closes. */
 static void state(struct app *a)
 {
@@ -279,6 +300,8 @@ void app_run(int fd, struct model *m)
 			state(&a);
 		for (uint32_t i = 0; q.cmd == APP_STEPS && i < q.count; i++)
 			step(&a);
+		if (q.cmd == APP_CYCLE)
+			cycle(&a);
 		for (int i = 0; q.cmd == APP_CLOSE_ALL && i < CONNECTIONS; i++)
 			close_conn(&a.conns[i]);
 		for (int i = 0; i < CONNECTIONS; i++) {

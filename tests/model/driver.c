@@ -212,6 +212,17 @@ void drive_app(struct model *m, uint32_t steps, bool noise)
 	}
 }
 
+void drive_app_cycle(struct model *m)
+{
+	struct request q = request(m, APP_CYCLE);
+	int i = m->has[0].connections ? 0 : 1;
+
+	if (m->failed || !app_started(m, i))
+		return;
+	app_step(m, i, &q);
+	drive_state(m);
+}
+
 void drive_app_close(struct model *m, int kill_percent)
 {
 	for (int i = 0; i < APPS; i++) {

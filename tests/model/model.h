@@ -38,6 +38,7 @@ enum command {
 	CMD_GO_ON, /* after a pause */
 	CMD_EXIT,
 	APP_STEPS, /* count */
+	APP_CYCLE, /* ends what is open, writes little, and moves all of it to the database: the next write restarts the log */
 	APP_STATE, /* the image of the database goes to the shared memory */
 	APP_CLOSE_ALL,
 	ENGINE_SYNC,
@@ -184,6 +185,7 @@ void trace(struct model *m, const char *fmt, ...) __attribute__((format(printf, 
 void drive_clock(struct model *m, int64_t us);
 void drive_state(struct model *m); /* records what the application would read now */
 void drive_app(struct model *m, uint32_t steps, bool noise);
+void drive_app_cycle(struct model *m);
 void drive_app_close(struct model *m, int kill_percent); /* all of them */
 /* The image of the database into m->shared; false: there is none, or it cannot be read now. */
 bool drive_look(struct model *m, int64_t *size);
