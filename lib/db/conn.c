@@ -157,7 +157,11 @@ int db_bump(struct db *d, struct err *e)
 	char sql[48];
 	int value = 0;
 
-	if (db_conn_writer(d, e) || db_exec(d->w, "BEGIN IMMEDIATE", "lock for writing", e))
+	if (db_conn_writer(d, e))
+		return -1;
+	if (!sqlite3_get_autocommit(d->w))
+		return err_set(e, ERR_BUSY, "%s is being checkpointed", d->path);
+	if (db_exec(d->w, "BEGIN IMMEDIATE", "lock for writing", e))
 		return -1;
 	if (user_version(d->w, &value, e))
 		goto fail;

@@ -24,10 +24,11 @@ struct db_position {
 	int64_t offset;  /* end of the WAL range that was read */
 	uint32_t salt1, salt2;
 	int64_t timestamp_ms;
-	/* Remembered, or read from the sidecar; without it the WAL's frame is compared by its page. */
+	/* Remembered, or read from the sidecar; without it (Litestream's files) the WAL's frame is compared by its page. */
 	bool has_checksum;
 	bool big_endian;
 	struct wal_checksum checksum; /* of the WAL up to offset */
+	bool same_boot; /* the machine has not been started anew since: what was written to the WAL is still there */
 };
 
 struct db {
@@ -133,6 +134,10 @@ struct db_proof {
 };
 int db_prove(struct db *d, struct db_work *w, struct db_proof *p, struct err *e);
 struct wal_source db_wal_source(struct db *d);
+
+/* ---- tail.c ---- */
+/* w->pages: what a scan of the old generation has found, up to its last commit. 1, 0, -1 */
+int db_tail_is_true(struct db *d, struct db_work *w, const struct db_proof *proof, uint32_t commit, struct err *e);
 
 /* ---- write.c ---- */
 struct db_written {

@@ -5,17 +5,19 @@
  * A position says: everything up to `offset` of the generation with salts S is in our files, and the running checksum
  * there was C. The WAL now has the header H.
  *
- *   The frame that ends at offset is intact   - its header holds S and C (or, with C unknown, S and the very page that
- *                                               the newest file holds): the log up to there is the one we read.
+ *   The frame that ends at offset is intact   - its header holds S and C (or, where C was never known because the files
+ *                                               are Litestream's, S and the very page that the newest file holds): the
+ *                                               log up to there is the one we read.
  *   H has the salts S, intact                 - INCREMENT: go on at offset.
  *   other salts, our lock was never given up  - a restart needs everything backfilled, which our read mark prevents
  *                                               beyond what we read; so exactly the next generation follows: HEAD.
  *   other salts after a time without the lock - salt1 grows by one with each restart by a writer. One step, and the old
  *                                               frame still intact: the new generation is shorter than our offset, so
  *                                               whatever the old one got after us is still on disk behind it - unless
- *                                               journal_size_limit has cut the file at the restart. So the chain of S
- *                                               from C must end before the file does: a whole frame that is not of it
- *                                               follows. TAIL first, if it holds commits, then HEAD.
+ *                                               journal_size_limit has cut the file at the restart; a file that was cut
+ *                                               does not end with a frame. The chain of S from C finds it: TAIL first, if
+ *                                               it holds commits, then HEAD. Not after a start of the machine: a loss of
+ *                                               power may have taken frames before ours, and the restart has hidden it.
  *   anything else                             - not proven: SNAPSHOT, a full copy under the next TXID.
  *
  * Random histories against this rule are in tests/model.
@@ -38,7 +40,22 @@ struct wal_source db_wal_source(struct db *d)
 	return (struct wal_source){ wal_read, &d->wal };
 }
 
-/* The header and the index that belong together: the index must not move while the header is read. */
+static bool names(const struct wal_header *h, uint32_t salt1, uint32_t salt2)
+{
+	return h->salt1 == salt1 && h->salt2 == salt2;
+}
+
+/* Nothing in the generation of the position is unread, whatever comes after it. */
+static bool all_was_read(const struct db *d, const struct wal_header *h)
+{
+	return d->continuity && !d->snapshot_reason && names(h, d->position.salt1, d->position.salt2);
+}
+
+/*
+ * The header and the index that belong together: the index must not move while the header is read, and both must name
+ * the same generation. Between a reset of the log and its first commit they do not; how far the old generation was
+ * committed can then no longer be told, and its frames may include a commit that failed at its last step.
+ */
 static int read_log_state(struct db *d, struct db_proof *p, struct err *e)
 {
 	uint8_t bytes[WAL_HEADER_SIZE];
@@ -52,10 +69,11 @@ static int read_log_state(struct db *d, struct db_proof *p, struct err *e)
 		rc = wal_header_parse(bytes, got, &p->header, e);
 		if (rc < 0)
 			return err_wrap(e, "%s", d->wal_path);
-		if (rc == WAL_HEADER_OK && !wal_index_changed(d->index, p->index.raw))
+		if (rc == WAL_HEADER_OK && !wal_index_changed(d->index, p->index.raw) &&
+		    (names(&p->header, p->index.salt1, p->index.salt2) || all_was_read(d, &p->header)))
 			return 0;
-		/* Another process is writing a header at this moment, or has truncated the log: ours makes it exist. */
-		if (rc == WAL_HEADER_NONE && i == 10 && db_bump(d, e))
+		/* Another process is writing a header at this moment, has truncated the log or died: ours makes it exist. */
+		if (i == 10 && db_bump(d, e))
 			return -1;
 		if (i > 2)
 			os_sleep_ms(1);
@@ -63,10 +81,14 @@ static int read_log_state(struct db *d, struct db_proof *p, struct err *e)
 	return err_set(e, ERR_BUSY, "%s changes too fast to be read", d->wal_path);
 }
 
+static uint32_t be32(const uint8_t *p)
+{
+	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
 /* Without a remembered checksum: the page in the frame must be the one that the newest local file holds. */
 static int frame_page_is_ours(struct db *d, struct db_work *w, const uint8_t *frame, struct err *e)
 {
-	uint32_t pgno = (uint32_t)frame[0] << 24 | (uint32_t)frame[1] << 16 | (uint32_t)frame[2] << 8 | frame[3];
 	char *path = db_l0_path(d, d->position.txid);
 	struct os_file f = OS_FILE_NONE;
 	struct os_stat st;
@@ -76,7 +98,7 @@ static int frame_page_is_ours(struct db *d, struct db_work *w, const uint8_t *fr
 		return err_nomem(e);
 	if (os_file_open(&f, path, O_RDONLY, 0, e) || os_file_stat(&f, &st, e))
 		goto out;
-	rc = ltx_page_read(ltx_file_random(&f, st.size), pgno, w->page, w->frame, e);
+	rc = ltx_page_read(ltx_file_random(&f, st.size), be32(frame), w->page, w->frame, e);
 	if (rc > 0)
 		rc = !memcmp(w->page, frame + WAL_FRAME_HEADER_SIZE, d->page_size);
 out:
@@ -85,25 +107,21 @@ out:
 	return rc;
 }
 
-static uint32_t be32(const uint8_t *p)
-{
-	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-
-/* 1, 0, -1. On 1 *c is the chain's checksum at the position, taken from the frame itself when it was not remembered. */
+/* 1, 0, -1: is the frame that ends at the position the one that was read? On 1 *c is the chain's checksum there. */
 static int frame_is_intact(struct db *d, struct db_work *w, struct wal_checksum *c, struct err *e)
 {
 	const struct db_position *pos = &d->position;
-	size_t size = (size_t)wal_frame_size(d->page_size), got;
+	int64_t size = wal_frame_size(d->page_size);
 	const uint8_t *frame = w->buffer;
+	size_t got;
 
 	if (pos->offset == WAL_HEADER_SIZE)
 		return 1;
-	if (pos->offset < wal_offset(d->page_size, 1) || (pos->offset - WAL_HEADER_SIZE) % (int64_t)size)
+	if (pos->offset < wal_offset(d->page_size, 1) || (pos->offset - WAL_HEADER_SIZE) % size)
 		return 0;
-	if (os_file_read(&d->wal, w->buffer, size, pos->offset - (int64_t)size, &got, e))
+	if (os_file_read(&d->wal, w->buffer, (size_t)size, pos->offset - size, &got, e))
 		return -1;
-	if (got < size || be32(frame + 8) != pos->salt1 || be32(frame + 12) != pos->salt2)
+	if ((int64_t)got < size || be32(frame + 8) != pos->salt1 || be32(frame + 12) != pos->salt2)
 		return 0;
 	*c = (struct wal_checksum){ be32(frame + 16), be32(frame + 20) };
 	if (pos->has_checksum)
@@ -143,13 +161,14 @@ static void go_on(struct db *d, struct db_proof *p, enum db_step step, struct wa
 enum old_generation {
 	OLD_GREW,  /* there are commits behind the position */
 	OLD_ENDED, /* there is nothing, and there never was */
-	OLD_CUT,   /* there is nothing, but the file ends, so there may have been more */
+	OLD_CUT,   /* there is nothing, but the file was cut, so there may have been more */
 };
 
 /* What has the old generation got behind the position? enum old_generation or -1. */
 static int look_behind(struct db *d, struct db_work *w, struct wal_checksum c, bool big_endian, struct err *e)
 {
 	const struct db_position *pos = &d->position;
+	int64_t frame = wal_frame_size(d->page_size);
 	struct wal_scan scan;
 	struct os_stat st;
 
@@ -160,14 +179,20 @@ static int look_behind(struct db *d, struct db_work *w, struct wal_checksum c, b
 		return -1;
 	if (scan.commit_end > pos->offset)
 		return OLD_GREW;
-	return scan.offset + wal_frame_size(d->page_size) <= st.size ? OLD_ENDED : OLD_CUT;
+	/*
+	 * A cut leaves exactly journal_size_limit bytes (or the new generation alone, which would not leave our frame): some
+	 * number that a user chose, not one of whole frames. The brake's own limit is made so, too (checkpoint.c).
+	 */
+	if (scan.offset + frame <= st.size || (st.size - WAL_HEADER_SIZE) % frame == 0)
+		return OLD_ENDED;
+	return OLD_CUT;
 }
 
 static int decide(struct db *d, struct db_work *w, struct db_proof *p, struct err *e)
 {
 	const struct db_position *pos = &d->position;
 	struct wal_checksum c = p->header.checksum;
-	bool same = pos->salt1 == p->header.salt1 && pos->salt2 == p->header.salt2;
+	bool same = names(&p->header, pos->salt1, pos->salt2);
 	bool next = p->header.salt1 == pos->salt1 + 1;
 	bool big_endian = pos->has_checksum ? pos->big_endian : p->header.big_endian;
 	int intact, behind;
@@ -197,6 +222,8 @@ static int decide(struct db *d, struct db_work *w, struct db_proof *p, struct er
 	}
 	if (pos->offset == WAL_HEADER_SIZE || !intact || !next)
 		return snapshot(p, intact ? "wal header salt reset, snapshotting" : "wal overwritten by another process");
+	if (!pos->same_boot)
+		return snapshot(p, "wal restarted since the machine was started");
 	behind = look_behind(d, w, c, big_endian, e);
 	if (behind < 0)
 		return -1;
@@ -217,17 +244,14 @@ int db_prove(struct db *d, struct db_work *w, struct db_proof *p, struct err *e)
 	if (p->header.page_size != d->page_size)
 		return err_set(e, ERR_CORRUPT, "%s has pages of %u bytes, the database has %u", d->wal_path,
 		               (unsigned)p->header.page_size, (unsigned)d->page_size);
+	if (!names(&p->header, p->index.salt1, p->index.salt2))
+		return 0; /* the next generation has no commit yet */
 	if (decide(d, w, p, e))
 		return -1;
 	if (p->step == DB_STEP_SNAPSHOT)
 		head(p, DB_STEP_SNAPSHOT);
-	/*
-	 * A commit counts once it is published in the wal-index. When the index names another generation than the file's
-	 * header, the log was reset and nobody has written to the new one yet: then every commit in the file was published.
-	 */
-	p->end_max = INT64_MAX;
-	if (p->step != DB_STEP_TAIL && p->index.salt1 == p->salt1 && p->index.salt2 == p->salt2)
-		p->end_max = wal_offset(d->page_size, p->index.frames);
+	/* A commit counts once it is published in the wal-index; the old generation's are checked when they are written. */
+	p->end_max = p->step == DB_STEP_TAIL ? INT64_MAX : wal_offset(d->page_size, p->index.frames);
 	if (p->step != DB_STEP_INCREMENT)
 		return 0;
 	if (p->end_max == p->start) {

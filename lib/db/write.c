@@ -266,6 +266,7 @@ static void advance(struct writing *x)
 		.salt2 = proof->salt2,
 		.timestamp_ms = x->header.timestamp_ms,
 		.has_checksum = true,
+		.same_boot = true,
 		.big_endian = proof->big_endian,
 		.checksum = x->scan.commit_checksum,
 	};
@@ -305,18 +306,24 @@ int db_write(struct db *d, struct db_work *w, const struct db_proof *p, int64_t 
              struct err *e)
 {
 	struct writing x = { .d = d, .w = w, .proof = p, .file = OS_FILE_NONE };
-	bool everything = p->step == DB_STEP_SNAPSHOT;
+	bool everything = p->step == DB_STEP_SNAPSHOT, tail = p->step == DB_STEP_TAIL;
 	int rc;
 
 	*out = (struct db_written){ 0 };
 	wal_pages_reset(w->pages);
 	wal_scan_begin(&x.scan, d->page_size, p->big_endian, p->salt1, p->salt2, p->start, p->checksum);
-	rc = wal_scan_run(&x.scan, db_wal_source(d), p->end_max, everything ? 0 : max_bytes, w->pages, w->buffer,
+	rc = wal_scan_run(&x.scan, db_wal_source(d), p->end_max, everything || tail ? 0 : max_bytes, w->pages, w->buffer,
 	                  sizeof(w->buffer), e);
 	if (rc < 0)
 		return -1;
 	if (!everything && x.scan.commit_end == p->start)
 		return 0;
+	if (tail && (rc = db_tail_is_true(d, w, p, x.scan.commit_pages, e)) <= 0) {
+		if (rc < 0)
+			return -1;
+		d->snapshot_reason = "the old end of the wal cannot be told from a commit that failed";
+		return err_set(e, ERR_BUSY, "%s: %s", d->wal_path, d->snapshot_reason);
+	}
 	if (write_file(&x, e))
 		return -1;
 	out->created = true;

@@ -16,6 +16,7 @@ enum {
 	VERSION = 3007000,
 	CHECKED_SIZE = 40,
 	BACKFILLED_WORD = 96 / 4,
+	ATTEMPTED_WORD = 128 / 4,
 };
 
 static void load_header(const volatile uint32_t *words, uint32_t out[WORDS])
@@ -44,6 +45,7 @@ bool wal_index_read(const volatile void *map, struct wal_index *out)
 	if (memcmp(words, second, WAL_INDEX_HEADER_SIZE) != 0)
 		return false;
 	uint32_t backfilled = __atomic_load_n(copies + BACKFILLED_WORD, __ATOMIC_ACQUIRE);
+	uint32_t attempted = __atomic_load_n(copies + ATTEMPTED_WORD, __ATOMIC_ACQUIRE);
 
 	uint8_t raw[WAL_INDEX_HEADER_SIZE];
 	memcpy(raw, words, sizeof(raw));
@@ -71,6 +73,7 @@ bool wal_index_read(const volatile void *map, struct wal_index *out)
 		.salt1 = wal_be32(raw + 32), /* as in the log: big-endian */
 		.salt2 = wal_be32(raw + 36),
 		.backfilled = backfilled,
+		.attempted = attempted,
 	};
 	memcpy(out->raw, raw, sizeof(out->raw));
 	return true;

@@ -158,7 +158,8 @@ struct wal_index {
 	uint32_t pages;       /* database size */
 	struct wal_checksum checksum; /* of the log at the end of that frame */
 	uint32_t salt1, salt2;
-	uint32_t backfilled;  /* nBackfill */
+	uint32_t backfilled;  /* nBackfill: so many frames are in the database */
+	uint32_t attempted;   /* nBackfillAttempted: of so many some may be */
 	uint8_t raw[WAL_INDEX_HEADER_SIZE]; /* to compare with later */
 };
 

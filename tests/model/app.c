@@ -155,6 +155,20 @@ static void end_open_transaction(struct app *a, struct conn *k)
 	say(a, "end", rc);
 }
 
+/* A commit that is complete in the log, but not flushed: it never came about, and its frames stay behind the end. */
+static void fail_to_flush(struct app *a, struct conn *k)
+{
+	struct os_fault_plan plan = { .mode = OS_FAULT_ONCE, .calls = OS_CALL_SYNC, .sqlite_too = true };
+
+	plan.at = 1 + rng_below(&a->rng, 2);
+	run(a, k, "PRAGMA synchronous=full");
+	os_fault_set(&plan);
+	write_rows(a, k);
+	os_fault_set(NULL);
+	run(a, k, "PRAGMA synchronous=normal");
+	say(a, "no flush", 0);
+}
+
 static void checkpoint(struct app *a, struct conn *k)
 {
 	static const int modes[] = { SQLITE_CHECKPOINT_PASSIVE, SQLITE_CHECKPOINT_PASSIVE, SQLITE_CHECKPOINT_FULL,
@@ -203,6 +217,8 @@ static void step(struct app *a)
 		transaction(a, k);
 	else if (kind < 72)
 		spill_and_roll_back(a, k);
+	else if (kind < 75)
+		fail_to_flush(a, k);
 	else if (kind < 86)
 		checkpoint(a, k);
 	else if (kind < 92) {
@@ -217,11 +233,33 @@ static void step(struct app *a)
 	}
 }
 
+static void cycle(struct app *a)
+{
+	int frames = 0, done = 0;
+	struct conn *k;
+	char what[60];
+
+	for (int i = 0; i < CONNECTIONS; i++) {
+		if (a->conns[i].writing || a->conns[i].reading)
+			run(a, &a->conns[i], "ROLLBACK");
+	}
+	k = idle_conn(a);
+	if (!k)
+		return;
+	if (rng_percent(&a->rng, 60))
+		sqlite3_wal_checkpoint_v2(k->c, "main", SQLITE_CHECKPOINT_PASSIVE, &frames, &done);
+	snprintf(what, sizeof(what), "UPDATE t SET b='%u' WHERE id=%u", rng_below(&a->rng, 1000000), 1 + rng_below(&a->rng, 5));
+	run(a, k, what);
+	snprintf(what, sizeof(what), "cycle %d/%d", done, frames);
+	say(a, what, 0);
+}
+
 /* By a connection of its own that leaves no trace: nothing is checkpointed or deleted when it closes. */
 static void state(struct app *a)
 {
 	sqlite3_int64 size = 0;
 	unsigned char *bytes = NULL;
+	sqlite3_stmt *s = NULL;
 	sqlite3 *c = NULL;
 	int persist = 1;
 
@@ -229,9 +267,11 @@ static void state(struct app *a)
 	if (a->r->rc == SQLITE_OK) {
 		sqlite3_db_config(c, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 		sqlite3_file_control(c, "main", SQLITE_FCNTL_PERSIST_WAL, &persist);
-		a->r->rc = sqlite3_exec(c, "PRAGMA user_version", NULL, NULL, NULL);
+		a->r->rc = sqlite3_prepare_v2(c, "PRAGMA page_count", -1, &s, NULL);
 	}
-	if (a->r->rc == SQLITE_OK)
+	/* It must not be empty: to serialise that would be to write its first page. */
+	if (a->r->rc == SQLITE_OK && sqlite3_step(s) == SQLITE_ROW && sqlite3_column_int(s, 0) > 0 &&
+	    sqlite3_reset(s) == SQLITE_OK)
 		bytes = sqlite3_serialize(c, "main", &size, 0);
 	if (bytes && size <= IMAGE_MAX) {
 		memcpy(a->m->shared, bytes, (size_t)size);
@@ -239,6 +279,7 @@ static void state(struct app *a)
 		a->r->size = size;
 	}
 	sqlite3_free(bytes);
+	sqlite3_finalize(s);
 	sqlite3_close(c);
 }
 
@@ -259,6 +300,8 @@ void app_run(int fd, struct model *m)
 			state(&a);
 		for (uint32_t i = 0; q.cmd == APP_STEPS && i < q.count; i++)
 			step(&a);
+		if (q.cmd == APP_CYCLE)
+			cycle(&a);
 		for (int i = 0; q.cmd == APP_CLOSE_ALL && i < CONNECTIONS; i++)
 			close_conn(&a.conns[i]);
 		for (int i = 0; i < CONNECTIONS; i++) {

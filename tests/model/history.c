@@ -47,6 +47,7 @@ static bool set_up(struct model *m)
 	snprintf(m->meta_path, sizeof(m->meta_path), "%s/.app.db-litestream", m->dir);
 	snprintf(m->scratch, sizeof(m->scratch), "%s/restored", m->dir);
 	m->wall_ms = 1700000000000;
+	m->boot = 1;
 	m->mono_us = 1000000000;
 	if (os_dir_remove_all(m->dir, &why) || os_dir_make(m->dir, &owner, &why) ||
 	    replica_file_create(m->replica_path, &m->replica, &why))
@@ -63,6 +64,23 @@ static void tear_down(struct model *m)
 	image_free(&m->chain);
 	free(m->states);
 	free(m->facts);
+}
+
+/* A log with much in it, a stop, and short generations one after the other while nobody looks. */
+static void short_generations(struct model *m)
+{
+	int n = 1 + (int)rng_below(&m->rng, 4);
+
+	drive_app(m, rng_below(&m->rng, 12), false);
+	if (rng_percent(&m->rng, 70))
+		drive_sync(m, false);
+	verify_new_files(m);
+	drive_engine_stop(m, (int)rng_below(&m->rng, 3));
+	while (n--)
+		drive_app_cycle(m);
+	if (rng_percent(&m->rng, 50))
+		drive_sync(m, false);
+	verify_quiet(m);
 }
 
 static void one_act(struct model *m)
@@ -87,7 +105,9 @@ static void one_act(struct model *m)
 	} else if (kind < 93 && !s->calm) {
 		drive_engine_stop(m, (int)rng_below(&m->rng, 3));
 		drive_app(m, rng_below(&m->rng, 20), true);
-	} else if (kind < 96 && !s->calm) {
+	} else if (kind < 95 && !s->calm) {
+		short_generations(m);
+	} else if (kind < 97 && !s->calm) {
 		drive_app_close(m, 30);
 	} else {
 		verify_restore(m, 1 + rng_below(&m->rng, (uint32_t)m->applied));

@@ -13,7 +13,7 @@
 #include "lib/os/fault.h"
 #include "tests/model/model.h"
 
-enum { CI_COUNT = 1000, CI_PROCESSES = 2 };
+enum { CI_COUNT = 2000, CI_PROCESSES = 2 };
 
 static struct {
 	uint64_t from, count;

@@ -38,6 +38,7 @@ enum command {
 	CMD_GO_ON, /* after a pause */
 	CMD_EXIT,
 	APP_STEPS, /* count */
+	APP_CYCLE, /* ends what is open, writes little, and moves all of it to the database: the next write restarts the log */
 	APP_STATE, /* the image of the database goes to the shared memory */
 	APP_CLOSE_ALL,
 	ENGINE_SYNC,
@@ -50,6 +51,7 @@ struct request {
 	uint64_t seed;
 	uint32_t count;
 	int64_t wall_ms, mono_us;
+	uint64_t boot; /* of the machine */
 	/* pauses: at each kernel call with that many in a thousand, at most so often */
 	uint32_t pause_per_mille, pauses_max;
 	/* a fault plan for the whole command; mode 0 = none (enum os_fault_mode) */
@@ -146,6 +148,7 @@ struct model {
 		int connections, reading, writing;
 	} has[APPS];
 	int busy_app; /* is paused in the middle of a command; -1 = none */
+	uint64_t boot; /* how often the machine was started */
 	int engine_starts, app_starts;
 	int64_t wall_ms, mono_us;
 	uint8_t *shared; /* IMAGE_MAX bytes: the state that APP_STATE read */
@@ -182,6 +185,7 @@ void trace(struct model *m, const char *fmt, ...) __attribute__((format(printf, 
 void drive_clock(struct model *m, int64_t us);
 void drive_state(struct model *m); /* records what the application would read now */
 void drive_app(struct model *m, uint32_t steps, bool noise);
+void drive_app_cycle(struct model *m);
 void drive_app_close(struct model *m, int kill_percent); /* all of them */
 /* The image of the database into m->shared; false: there is none, or it cannot be read now. */
 bool drive_look(struct model *m, int64_t *size);
