@@ -100,6 +100,15 @@ static void start_sync(struct managed *m)
 	jobs_sync(m, 0);
 }
 
+/* One that no commit has asked for: a checkpoint by time, a proof. The next commit after a quiet time waits for none. */
+static void start_own_sync(struct managed *m)
+{
+	int64_t last = m->last_sync_us;
+
+	start_sync(m);
+	m->last_sync_us = last;
+}
+
 /*
  * How long may a growing WAL be left alone before EARLY_SYNC_BYTES of it are unread? Half of what its rate says, because
  * the rate may rise; and no longer than twice the last wait, because it may rise steeply.
@@ -153,7 +162,7 @@ static void rest(struct managed *m, int64_t now)
 
 	arm_wal_watch(m);
 	if (due && due <= now) {
-		start_sync(m);
+		start_own_sync(m);
 		return;
 	}
 	if (m->watch_told && (!due || due > now + m->o.monitor_interval_ms * 1000))
@@ -278,8 +287,10 @@ void managed_slow_look(struct managed *m, bool prove)
 		start_sync(m);
 		return;
 	}
-	if (m->state == MANAGED_WAITING || (prove && m->state == MANAGED_ACTIVE))
+	if (m->state == MANAGED_WAITING)
 		start_sync(m);
+	else if (prove && m->state == MANAGED_ACTIVE)
+		start_own_sync(m);
 	else if (!loop_timer_armed(&m->timer))
 		managed_consider(m);
 }
