@@ -61,6 +61,7 @@ struct db {
 	const char *snapshot_reason; /* not NULL: the next file must be a full copy, whatever the WAL says */
 	struct wal_index seen;       /* the wal-index as it stood when the last sync began */
 	bool seen_valid;
+	bool unpublished;            /* at that time the log held frames that the index did not count yet */
 	bool synced_since_checkpoint;
 	int64_t last_checkpoint_us;
 	int64_t checkpoint_retry_us; /* no attempt before this time; 0 = none was fruitless */

@@ -197,6 +197,9 @@ int db_position_load(struct db *d, struct err *e)
 	struct db_position p = { 0 };
 	uint64_t newest = 0;
 
+	/* Somebody may have deleted it while we run. */
+	if (os_dir_make(d->l0_dir, &d->dir_owner, e))
+		return -1;
 	if (os_dir_list(d->l0_dir, newest_visit, &newest, e))
 		return -1;
 	if (newest && read_position(d, newest, &p, e)) {

@@ -230,6 +230,7 @@ static void on_wal_event(struct loop_watch *w, uint32_t mask, const char *name)
 	(void)mask;
 	(void)name;
 	m->quiet_looks = 1;
+	m->overlooked = 0;
 	if (!loop_timer_armed(&m->timer) || m->state == MANAGED_ACTIVE)
 		managed_consider(m);
 }
@@ -263,17 +264,28 @@ static void on_dir_event(struct loop_watch *w, uint32_t mask, const char *name)
 	start_sync(m);
 }
 
+/* A commit that should have been taken by now, and for which nothing is under way but perhaps a checkpoint some day. */
+static bool overlooked(struct managed *m)
+{
+	return !m->quiet_looks && os_mono_us() >= m->last_sync_us + m->o.monitor_interval_ms * 1000 && db_changed(m->db);
+}
+
 void managed_slow_look(struct managed *m, bool prove)
 {
 	if (m->syncing || m->stop != STOP_NOT || !monitored(m))
 		return;
 	arm_dir_watch(m);
-	if (m->state == MANAGED_ACTIVE && !loop_timer_armed(&m->timer) && db_changed(m->db) && m->wal_watch.wd) {
-		/* A commit without an event: this file system tells nobody. */
-		struct err why = ERR_INIT;
+	if (m->state == MANAGED_ACTIVE && overlooked(m)) {
+		m->overlooked++;
+		if (m->overlooked == 2 && m->wal_watch.wd) {
+			/* Commits without events: this file system tells nobody. */
+			struct err why = ERR_INIT;
 
-		err_set(&why, ERR_SYSTEM, "a commit came without an event");
-		tell_no_events(m, &why);
+			err_set(&why, ERR_SYSTEM, "commits came without an event");
+			tell_no_events(m, &why);
+		}
+		start_sync(m);
+		return;
 	}
 	if (m->state == MANAGED_WAITING)
 		start_sync(m);

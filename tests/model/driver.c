@@ -154,7 +154,7 @@ void drive_state(struct model *m)
 
 	/* Without a connection anywhere nothing changes, and looking would be a first opening and a last closing. */
 	if ((m->connections || m->engine.pid) && drive_look(m, &size))
-		add_state(m, image_hash(m->shared, size, m->set.page_size));
+		add_state(m, image_hash(m->shared, size));
 }
 
 static void in_app_pause(struct model *m)

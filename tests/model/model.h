@@ -23,6 +23,7 @@
 
 #include "lib/base/err.h"
 #include "lib/replica/replica.h"
+#include "tests/support/image.h"
 
 /* ---- random numbers: one stream for each use, so that a change to one does not move the others ---- */
 struct rng {
@@ -97,22 +98,7 @@ void child_reply(int fd, struct reply *r); /* fills points, hit, mono_us; switch
 void app_run(int fd, struct model *m);
 void engine_run(int fd, struct model *m);
 
-/* ---- images of databases ---- */
 enum { IMAGE_MAX = 16 << 20, APPS = 2 };
-
-struct image {
-	uint32_t page_size, pages;
-	size_t cap;
-	uint8_t *bytes;
-};
-void image_free(struct image *im);
-/* One LTX file over it. *copy: it held every page. */
-int image_apply(struct image *im, const char *path, uint64_t txid, bool *copy, int64_t *timestamp_ms, struct err *e);
-/* The image as a snapshot file of TXIDs 1 to txid. */
-int image_save(const struct image *im, const char *path, uint64_t txid, int64_t timestamp_ms, struct err *e);
-int image_load(struct image *im, const char *path, struct err *e);
-/* Without what a bump or a change of journal mode may change in page 1. */
-uint64_t image_hash(const uint8_t *bytes, int64_t size, uint32_t page_size);
 
 /* ---- one history ---- */
 struct txid_fact {

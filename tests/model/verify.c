@@ -31,7 +31,7 @@ static uint64_t whole_hash(const struct image *im)
 /* The chain's image must be a state that was committed, and not an older one than that of the TXID before. */
 static void find_state(struct model *m, const char *path)
 {
-	uint64_t hash = image_hash(m->chain.bytes, (int64_t)m->chain.page_size * m->chain.pages, m->chain.page_size);
+	uint64_t hash = image_hash(m->chain.bytes, (int64_t)m->chain.page_size * m->chain.pages);
 
 	for (int i = m->chain_state; i < m->state_count; i++) {
 		if (m->states[i] == hash) {
