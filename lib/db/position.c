@@ -2,10 +2,10 @@
 /*
  * position.c - how far the local files reach, and where that is in the WAL.
  *
- * The newest local file names the TXID and, in its header, the WAL range it was made of. What proves that the WAL still is
- * the one that was read, its running checksum at the end of that range, stands in the header too: in the node ID, a field
- * that may hold anything and that Litestream leaves 0. So it is as durable as the file, and comes back from a replica with
- * it. Without it (a file of Litestream's) nothing is proven, and a full copy follows.
+ * The newest local file names the TXID and, in its header, the WAL range it was made of. What proves that the WAL still
+ * is the one that was read, its running checksum at the end of that range, stands in the header too: in the node ID, a
+ * field that may hold anything and that Litestream leaves 0. So it is as durable as the file, and comes back from a
+ * replica with it. Without it (a file of Litestream's) nothing is proven, and a full copy follows.
  *
  * The sidecar META/position adds the database's inode and the byte order of that checksum. It is advisory: 72 bytes
  * overwritten in place, without fsync, with a checksum of their own, ignored unless they speak of the newest file.
