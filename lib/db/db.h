@@ -72,6 +72,7 @@ struct db_sync_result {
 	uint64_t txid; /* newest local TXID; 0 = none */
 	int files;     /* LTX files that came to be */
 	bool restarted; /* a checkpoint of ours restarted the WAL */
+	bool unpublished; /* somebody is in the middle of a commit: db_changed will tell, but no event will */
 };
 
 /*

@@ -24,9 +24,11 @@ struct db_position {
 	int64_t offset;  /* end of the WAL range that was read */
 	uint32_t salt1, salt2;
 	int64_t timestamp_ms;
-	bool has_checksum;            /* not in a file that Litestream wrote */
+	/* Remembered, or read from the sidecar; without it (Litestream's files) the WAL's frame is compared by its page. */
+	bool has_checksum;
+	bool big_endian;
 	struct wal_checksum checksum; /* of the WAL up to offset */
-	bool order_known, big_endian; /* of its words */
+	bool same_boot; /* the machine has not been started anew since: what was written to the WAL is still there */
 };
 
 struct db {
@@ -59,6 +61,7 @@ struct db {
 	const char *snapshot_reason; /* not NULL: the next file must be a full copy, whatever the WAL says */
 	struct wal_index seen;       /* the wal-index as it stood when the last sync began */
 	bool seen_valid;
+	bool unpublished;            /* at that time the log held frames that the index did not count yet */
 	bool synced_since_checkpoint;
 	int64_t last_checkpoint_us;
 	int64_t checkpoint_retry_us; /* no attempt before this time; 0 = none was fruitless */

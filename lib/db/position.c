@@ -2,16 +2,15 @@
 /*
  * position.c - how far the local files reach, and where that is in the WAL.
  *
- * The newest local file names the TXID and, in its header, the WAL range it was made of. What proves that the WAL still
- * is the one that was read, its running checksum at the end of that range, stands in the header too: in the node ID, a
- * field that may hold anything and that Litestream leaves 0. So it is as durable as the file, and comes back from a
- * replica with it. Without it (a file of Litestream's) nothing is proven, and a full copy follows.
- *
- * The sidecar META/position adds the database's inode and the byte order of that checksum. It is advisory: 72 bytes
- * overwritten in place, without fsync, with a checksum of their own, ignored unless they speak of the newest file.
+ * The newest local file names the TXID and, in its header, the WAL range it was made of. The sidecar META/position adds
+ * what a header has no room for: the WAL's running checksum at that place, the database's inode, and which boot of the machine it was. It is advisory: 72
+ * bytes overwritten in place, without fsync, with a checksum of their own. So it survives a killed process and costs no
+ * flush. After a power loss it may speak of an older file: then nothing is proven, and a full copy follows. Where there
+ * has never been one (the local files are Litestream's), the WAL's last frame is compared by its page (prove.c); so the
+ * first one is made durable, lest a power loss should look like that.
  *
  *   "RIVPOS01" | txid u64 | big_endian << 63 | offset u64 | salt1 u32 | salt2 u32 | s0 u32 | s1 u32 |
- *   dev u64 | ino u64 | commit u64 | crc64 of all before
+ *   boot u64 | ino u64 | commit u64 | crc64 of all before
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -22,6 +21,7 @@
 #include "lib/base/text.h"
 #include "lib/db/internal.h"
 #include "lib/ltx/file.h"
+#include "lib/os/process.h"
 
 enum { SIDECAR_SIZE = 72, SIDECAR_CHECKED = 64 };
 static const char SIDECAR_MAGIC[8] = { 'R', 'I', 'V', 'P', 'O', 'S', '0', '1' };
@@ -43,46 +43,64 @@ static uint64_t get64(const uint8_t *p)
 
 static uint64_t pair(uint32_t high, uint32_t low) { return (uint64_t)high << 32 | low; }
 
-/* Failure to write it costs nothing but that a database replaced while no daemon runs is told by its WAL alone. */
-static void write_sidecar(struct db *d)
+static void fill_sidecar(const struct db *d, uint8_t b[SIDECAR_SIZE])
 {
 	const struct db_position *p = &d->position;
-	struct os_file f = OS_FILE_NONE;
-	uint8_t b[SIDECAR_SIZE];
 
 	memcpy(b, SIDECAR_MAGIC, 8);
 	put64(b + 8, p->txid);
 	put64(b + 16, (uint64_t)p->offset | (uint64_t)p->big_endian << 63);
 	put64(b + 24, pair(p->salt1, p->salt2));
 	put64(b + 32, pair(p->checksum.s0, p->checksum.s1));
-	put64(b + 40, d->inode.dev);
+	put64(b + 40, os_boot_id());
 	put64(b + 48, d->inode.ino);
-	put64(b + 56, (uint64_t)p->commit);
+	put64(b + 56, p->commit);
 	put64(b + SIDECAR_CHECKED, crc64(0, b, SIDECAR_CHECKED));
-	if (!os_file_open(&f, d->sidecar_path, O_WRONLY | O_CREAT, 0600, NULL))
-		os_file_write(&f, b, sizeof(b), 0, NULL);
+}
+
+/* Failure to write it costs a full copy after a restart, nothing else: what is there then does not fit the newest file. */
+static void write_sidecar(struct db *d)
+{
+	struct os_file f = OS_FILE_NONE;
+	struct err why = ERR_INIT;
+	uint8_t b[SIDECAR_SIZE];
+	bool first = false;
+
+	fill_sidecar(d, b);
+	if (os_file_open(&f, d->sidecar_path, O_WRONLY, 0, &why) && err_is(&why, ERR_NOT_FOUND))
+		first = !os_file_open(&f, d->sidecar_path, O_WRONLY | O_CREAT, 0600, NULL);
+	if (os_file_is_open(&f) && !os_file_write(&f, b, sizeof(b), 0, NULL) && first && !os_file_sync(&f, NULL))
+		os_dir_sync(d->meta_path, NULL);
 	os_file_close(&f);
 }
 
-/* Adds what the sidecar knows to a position that was read from the newest file, if it speaks of that very place. */
+/*
+ * What the sidecar says about a position that was read from the newest file. It fits: the checksum is known. It does
+ * not: another file was the newest one when it was written, and what the WAL holds since is anybody's guess. No sidecar:
+ * the files are not ours.
+ */
 static void read_sidecar(struct db *d, struct db_position *p)
 {
 	struct os_file f = OS_FILE_NONE;
+	struct err why = ERR_INIT;
 	uint8_t b[SIDECAR_SIZE];
 	size_t got = 0;
 
-	if (os_file_open(&f, d->sidecar_path, O_RDONLY, 0, NULL))
+	if (os_file_open(&f, d->sidecar_path, O_RDONLY, 0, &why) && err_is(&why, ERR_NOT_FOUND))
 		return;
-	if (os_file_read(&f, b, sizeof(b), 0, &got, NULL))
+	if (!os_file_is_open(&f) || os_file_read(&f, b, sizeof(b), 0, &got, NULL))
 		got = 0;
 	os_file_close(&f);
-	if (got != sizeof(b) || memcmp(b, SIDECAR_MAGIC, 8) || get64(b + SIDECAR_CHECKED) != crc64(0, b, SIDECAR_CHECKED))
+	if (got != sizeof(b) || memcmp(b, SIDECAR_MAGIC, 8) || get64(b + SIDECAR_CHECKED) != crc64(0, b, SIDECAR_CHECKED) ||
+	    get64(b + 8) != p->txid || (get64(b + 16) & INT64_MAX) != (uint64_t)p->offset ||
+	    get64(b + 24) != pair(p->salt1, p->salt2)) {
+		d->snapshot_reason = "last position was not remembered";
 		return;
-	if (get64(b + 8) != p->txid || (get64(b + 16) & INT64_MAX) != (uint64_t)p->offset ||
-	    get64(b + 24) != pair(p->salt1, p->salt2) || get64(b + 32) != pair(p->checksum.s0, p->checksum.s1))
-		return;
-	p->order_known = true;
+	}
+	p->has_checksum = true;
 	p->big_endian = get64(b + 16) >> 63;
+	p->checksum = (struct wal_checksum){ (uint32_t)(get64(b + 32) >> 32), (uint32_t)get64(b + 32) };
+	p->same_boot = os_boot_id() && get64(b + 40) == os_boot_id();
 	/* The device's number may change with a reboot; the inode's does not. */
 	if (get64(b + 48) != d->inode.ino)
 		d->snapshot_reason = "database file was replaced while not running";
@@ -92,7 +110,8 @@ void db_position_set(struct db *d, const struct db_position *p)
 {
 	d->position = *p;
 	d->position_known = true;
-	write_sidecar(d);
+	if (p->has_checksum)
+		write_sidecar(d);
 }
 
 static int newest_visit(void *ctx, const char *name, struct err *e)
@@ -141,8 +160,6 @@ static int read_position(struct db *d, uint64_t txid, struct db_position *p, str
 		.salt1 = h.wal_salt1,
 		.salt2 = h.wal_salt2,
 		.timestamp_ms = h.timestamp_ms,
-		.has_checksum = h.node_id,
-		.checksum = { (uint32_t)(h.node_id >> 32), (uint32_t)h.node_id },
 	};
 out:
 	os_file_close(&f);
@@ -180,6 +197,9 @@ int db_position_load(struct db *d, struct err *e)
 	struct db_position p = { 0 };
 	uint64_t newest = 0;
 
+	/* Somebody may have deleted it while we run. */
+	if (os_dir_make(d->l0_dir, &d->dir_owner, e))
+		return -1;
 	if (os_dir_list(d->l0_dir, newest_visit, &newest, e))
 		return -1;
 	if (newest && read_position(d, newest, &p, e)) {
@@ -239,7 +259,7 @@ out:
 	return rc;
 }
 
-/* Makes the replica's newest level-0 file our newest, so that the history may go on without a full copy. */
+/* Makes the replica's newest level-0 file our newest: its TXID and time are what ours follow. */
 static int fetch_newest(struct db *d, const struct replica_item *item, struct err *e)
 {
 	char *path = db_l0_path(d, item->max_txid), *staging = path ? malloc(strlen(path) + sizeof(".tmp")) : NULL;
@@ -264,8 +284,7 @@ static int fetch_newest(struct db *d, const struct replica_item *item, struct er
 
 /*
  * The next TXID must lie behind everything the replica holds, at any level: retention or a bucket's own rules may have
- * left no level 0 there. When the newest file is a level-0 file it is fetched; otherwise the history goes on with a full
- * copy behind it.
+ * left no level 0 there. The history goes on with a full copy behind it.
  */
 int db_position_recover(struct db *d, struct err *e)
 {
@@ -293,6 +312,8 @@ int db_position_recover(struct db *d, struct err *e)
 		if (newest_l0 && newest_l0->max_txid == newest->max_txid) {
 			if (fetch_newest(d, newest_l0, e) || db_position_load(d, e))
 				goto out;
+			/* Somebody else's position in the WAL, or one of ours from another life: proven is nothing. */
+			d->snapshot_reason = "replica is ahead";
 		} else {
 			if (clear_local(d, e))
 				goto out;

@@ -5,23 +5,29 @@
  * A position says: everything up to `offset` of the generation with salts S is in our files, and the running checksum
  * there was C. The WAL now has the header H.
  *
- *   The frame that ends at offset is intact   - its header holds S and C: the log up to there is the one we read. The
- *                                               same page in the same place would prove nothing: after a power loss or
- *                                               in a restored copy the log may have taken another way to it.
+ *   The frame that ends at offset is intact   - its header holds S and C (or, where C was never known because the files
+ *                                               are Litestream's, S and the very page that the newest file holds): the
+ *                                               log up to there is the one we read.
  *   H has the salts S, intact                 - INCREMENT: go on at offset.
  *   other salts, our lock was never given up  - a restart needs everything backfilled, which our read mark prevents
  *                                               beyond what we read; so exactly the next generation follows: HEAD.
  *   other salts after a time without the lock - salt1 grows by one with each restart by a writer. One step, and the old
  *                                               frame still intact: the new generation is shorter than our offset, so
  *                                               whatever the old one got after us is still on disk behind it - unless
- *                                               journal_size_limit has cut the file at the restart. So the chain of S
- *                                               from C must end before the file does: a whole frame that is not of it
- *                                               follows. TAIL first, if it holds commits, then HEAD.
+ *                                               journal_size_limit has cut the file at the restart; a file that was cut
+ *                                               does not end with a frame. The chain of S from C finds it: TAIL first, if
+ *                                               it holds commits, then HEAD. Not after a start of the machine: a loss of
+ *                                               power may have taken frames before ours, and the restart has hidden it.
  *   anything else                             - not proven: SNAPSHOT, a full copy under the next TXID.
  *
  * Random histories against this rule are in tests/model.
  */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "lib/db/internal.h"
+#include "lib/ltx/file.h"
 #include "lib/os/clock.h"
 
 static int wal_read(void *ctx, void *bytes, size_t n, int64_t offset, size_t *got, struct err *e)
@@ -80,23 +86,47 @@ static uint32_t be32(const uint8_t *p)
 	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
+/* Without a remembered checksum: the page in the frame must be the one that the newest local file holds. */
+static int frame_page_is_ours(struct db *d, struct db_work *w, const uint8_t *frame, struct err *e)
+{
+	char *path = db_l0_path(d, d->position.txid);
+	struct os_file f = OS_FILE_NONE;
+	struct os_stat st;
+	int rc = -1;
+
+	if (!path)
+		return err_nomem(e);
+	if (os_file_open(&f, path, O_RDONLY, 0, e) || os_file_stat(&f, &st, e))
+		goto out;
+	rc = ltx_page_read(ltx_file_random(&f, st.size), be32(frame), w->page, w->frame, e);
+	if (rc > 0)
+		rc = !memcmp(w->page, frame + WAL_FRAME_HEADER_SIZE, d->page_size);
+out:
+	os_file_close(&f);
+	free(path);
+	return rc;
+}
+
 /* 1, 0, -1: is the frame that ends at the position the one that was read? On 1 *c is the chain's checksum there. */
-static int frame_is_intact(struct db *d, struct wal_checksum *c, struct err *e)
+static int frame_is_intact(struct db *d, struct db_work *w, struct wal_checksum *c, struct err *e)
 {
 	const struct db_position *pos = &d->position;
 	int64_t size = wal_frame_size(d->page_size);
-	uint8_t frame[WAL_FRAME_HEADER_SIZE];
+	const uint8_t *frame = w->buffer;
 	size_t got;
 
 	if (pos->offset == WAL_HEADER_SIZE)
 		return 1;
-	if (!pos->has_checksum || pos->offset < wal_offset(d->page_size, 1) || (pos->offset - WAL_HEADER_SIZE) % size)
+	if (pos->offset < wal_offset(d->page_size, 1) || (pos->offset - WAL_HEADER_SIZE) % size)
 		return 0;
-	if (os_file_read(&d->wal, frame, sizeof(frame), pos->offset - size, &got, e))
+	if (os_file_read(&d->wal, w->buffer, (size_t)size, pos->offset - size, &got, e))
 		return -1;
+	if ((int64_t)got < size || be32(frame + 8) != pos->salt1 || be32(frame + 12) != pos->salt2)
+		return 0;
 	*c = (struct wal_checksum){ be32(frame + 16), be32(frame + 20) };
-	return got == sizeof(frame) && be32(frame + 8) == pos->salt1 && be32(frame + 12) == pos->salt2 &&
-	       c->s0 == pos->checksum.s0 && c->s1 == pos->checksum.s1;
+	if (pos->has_checksum)
+		return c->s0 == pos->checksum.s0 && c->s1 == pos->checksum.s1;
+	return frame_page_is_ours(d, w, frame, e);
 }
 
 static int snapshot(struct db_proof *p, const char *reason)
@@ -131,13 +161,14 @@ static void go_on(struct db *d, struct db_proof *p, enum db_step step, struct wa
 enum old_generation {
 	OLD_GREW,  /* there are commits behind the position */
 	OLD_ENDED, /* there is nothing, and there never was */
-	OLD_CUT,   /* there is nothing, but the file ends, so there may have been more */
+	OLD_CUT,   /* there is nothing, but the file was cut, so there may have been more */
 };
 
 /* What has the old generation got behind the position? enum old_generation or -1. */
 static int look_behind(struct db *d, struct db_work *w, struct wal_checksum c, bool big_endian, struct err *e)
 {
 	const struct db_position *pos = &d->position;
+	int64_t frame = wal_frame_size(d->page_size);
 	struct wal_scan scan;
 	struct os_stat st;
 
@@ -148,7 +179,13 @@ static int look_behind(struct db *d, struct db_work *w, struct wal_checksum c, b
 		return -1;
 	if (scan.commit_end > pos->offset)
 		return OLD_GREW;
-	return scan.offset + wal_frame_size(d->page_size) <= st.size ? OLD_ENDED : OLD_CUT;
+	/*
+	 * A cut leaves exactly journal_size_limit bytes (or the new generation alone, which would not leave our frame): some
+	 * number that a user chose, not one of whole frames. The brake's own limit is made so, too (checkpoint.c).
+	 */
+	if (scan.offset + frame <= st.size || (st.size - WAL_HEADER_SIZE) % frame == 0)
+		return OLD_ENDED;
+	return OLD_CUT;
 }
 
 static int decide(struct db *d, struct db_work *w, struct db_proof *p, struct err *e)
@@ -157,7 +194,7 @@ static int decide(struct db *d, struct db_work *w, struct db_proof *p, struct er
 	struct wal_checksum c = p->header.checksum;
 	bool same = names(&p->header, pos->salt1, pos->salt2);
 	bool next = p->header.salt1 == pos->salt1 + 1;
-	bool big_endian = pos->order_known ? pos->big_endian : p->header.big_endian;
+	bool big_endian = pos->has_checksum ? pos->big_endian : p->header.big_endian;
 	int intact, behind;
 
 	if (!pos->txid)
@@ -173,7 +210,7 @@ static int decide(struct db *d, struct db_work *w, struct db_proof *p, struct er
 			snapshot(p, "wal restarted while it was locked");
 		return 0;
 	}
-	intact = frame_is_intact(d, &c, e);
+	intact = frame_is_intact(d, w, &c, e);
 	if (intact < 0)
 		return -1;
 	if (same) {
@@ -185,6 +222,8 @@ static int decide(struct db *d, struct db_work *w, struct db_proof *p, struct er
 	}
 	if (pos->offset == WAL_HEADER_SIZE || !intact || !next)
 		return snapshot(p, intact ? "wal header salt reset, snapshotting" : "wal overwritten by another process");
+	if (!pos->same_boot)
+		return snapshot(p, "wal restarted since the machine was started");
 	behind = look_behind(d, w, c, big_endian, e);
 	if (behind < 0)
 		return -1;

@@ -60,6 +60,25 @@ static int hold(struct db *d, struct err *e)
 	return db_bump(d, e);
 }
 
+/*
+ * Is there more in the log than its index says? A writer puts its frames into the log, flushes them, and only then
+ * publishes them in the index, of which nothing tells; so whoever waits for that must know that there is something to
+ * wait for. It may be a leftover of a rollback.
+ */
+static bool has_unpublished(struct db *d, const struct db_proof *proof)
+{
+	const struct wal_index *index = &proof->index;
+	uint8_t frame[WAL_FRAME_HEADER_SIZE];
+	size_t got;
+
+	if (index->salt1 != proof->header.salt1 || index->salt2 != proof->header.salt2)
+		return true;
+	if (os_file_read(&d->wal, frame, sizeof(frame), wal_offset(d->page_size, index->frames), &got, NULL))
+		return true;
+	/* Both hold the salts in the log's byte order. */
+	return got == sizeof(frame) && !memcmp(frame + 8, index->raw + 32, 8);
+}
+
 /* One file. 1 = look again (more may follow at once), 0 = the log holds nothing more that was there at the start. */
 static int catch_up_once(struct db *d, struct db_work *w, unsigned flags, int *files, struct err *e)
 {
@@ -79,6 +98,7 @@ static int catch_up_once(struct db *d, struct db_work *w, unsigned flags, int *f
 	d->continuity = true;
 	d->seen = proof.index;
 	d->seen_valid = true;
+	d->unpublished = has_unpublished(d, &proof);
 	return 0;
 }
 
@@ -177,6 +197,7 @@ static int sync_open(struct db *d, unsigned flags, struct db_sync_result *r, str
 	rc = 0;
 out:
 	r->txid = db_txid(d);
+	r->unpublished = d->unpublished;
 	work_free(w);
 	return rc;
 }

@@ -170,7 +170,6 @@ static int make_header(struct writing *x, struct err *e)
 		.wal_size = x->scan.commit_end - proof->start,
 		.wal_salt1 = proof->salt1,
 		.wal_salt2 = proof->salt2,
-		.node_id = (uint64_t)x->scan.commit_checksum.s0 << 32 | x->scan.commit_checksum.s1,
 	};
 	if (x->header.commit)
 		return 0;
@@ -267,7 +266,7 @@ static void advance(struct writing *x)
 		.salt2 = proof->salt2,
 		.timestamp_ms = x->header.timestamp_ms,
 		.has_checksum = true,
-		.order_known = true,
+		.same_boot = true,
 		.big_endian = proof->big_endian,
 		.checksum = x->scan.commit_checksum,
 	};

@@ -123,6 +123,18 @@ bool os_fault_clock_now(int64_t *wall_ms, int64_t *mono_us)
 	return true;
 }
 
+static _Atomic uint64_t boot;
+
+void os_fault_boot(uint64_t id)
+{
+	atomic_store(&boot, id);
+}
+
+uint64_t os_fault_boot_id(void)
+{
+	return atomic_load(&boot);
+}
+
 #else
 typedef int os_fault_is_off; /* a translation unit must declare something */
 #endif

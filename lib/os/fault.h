@@ -71,6 +71,10 @@ void os_fault_clock_advance(int64_t us);
 /* false when the kernel's clocks count; the pointers may be NULL. */
 bool os_fault_clock_now(int64_t *wall_ms, int64_t *mono_us);
 
+/* The machine counts as started anew when this changes; 0 gives os_boot_id() back to the kernel. */
+void os_fault_boot(uint64_t id);
+uint64_t os_fault_boot_id(void);
+
 #else
 static inline int os_fault_point(enum os_call call, bool *partial) { (void)call; (void)partial; return 0; }
 #endif

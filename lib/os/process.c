@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -12,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib/base/crc64.h"
 #include "lib/os/point.h"
 
 /* The limit as we found it, for our children: a program that uses select() must not be given more than it expects. */
@@ -181,4 +183,28 @@ const char *os_signal_name(int signal_number)
 void os_ignore_broken_pipes(void)
 {
 	signal(SIGPIPE, SIG_IGN);
+}
+
+uint64_t os_boot_id(void)
+{
+	static _Atomic uint64_t known;
+	uint64_t id = atomic_load(&known);
+	char text[64];
+	ssize_t n;
+	int fd;
+
+#ifdef OS_FAULTS
+	if (os_fault_boot_id())
+		return os_fault_boot_id();
+#endif
+	if (id)
+		return id;
+	fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	n = read(fd, text, sizeof(text));
+	close(fd);
+	id = n > 0 ? crc64(0, text, (size_t)n) : 0;
+	atomic_store(&known, id);
+	return id;
 }

@@ -6,6 +6,7 @@
 #define RIVULET_OS_PROCESS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "lib/base/err.h"
@@ -19,6 +20,8 @@ int os_spawn(char *const argv[], pid_t *pid, struct err *e);
 /* Reaps one ended child, whoever it is (PID 1 reaps strangers too): 1 and its wait status, 0 when none ended. */
 int os_reap(pid_t *pid, int *status);
 int os_kill(pid_t pid, int signal_number);
+/* A number for this boot of the machine, the same for all processes; 0 = cannot be known (no /proc). */
+uint64_t os_boot_id(void);
 /* "killed", "terminated": as Go names signals. Valid until the next call. */
 const char *os_signal_name(int signal_number);
 /* Writing to a pipe or socket that nobody reads is an error then, and no end of the process. */

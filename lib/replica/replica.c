@@ -31,10 +31,8 @@ int replica_list_add(struct replica_list *l, const struct replica_item *item, st
 	return 0;
 }
 
-static int compare_items(const void *pa, const void *pb)
+int replica_item_compare(const struct replica_item *a, const struct replica_item *b)
 {
-	const struct replica_item *a = pa, *b = pb;
-
 	if (a->level != b->level)
 		return a->level < b->level ? -1 : 1;
 	if (a->min_txid != b->min_txid)
@@ -42,6 +40,11 @@ static int compare_items(const void *pa, const void *pb)
 	if (a->max_txid != b->max_txid)
 		return a->max_txid < b->max_txid ? -1 : 1;
 	return 0;
+}
+
+static int compare_items(const void *a, const void *b)
+{
+	return replica_item_compare(a, b);
 }
 
 void replica_list_sort(struct replica_list *l)

@@ -99,6 +99,8 @@ const char *replica_path(const struct replica *r);
 /* All levels from..to, sorted; the list is emptied first. */
 int replica_list_levels(struct replica *r, int from, int to, bool exact_times, struct replica_list *out, struct err *e);
 int replica_list_add(struct replica_list *l, const struct replica_item *item, struct err *e);
+/* By level, min TXID, max TXID: <0, 0, >0. */
+int replica_item_compare(const struct replica_item *a, const struct replica_item *b);
 void replica_list_sort(struct replica_list *l);
 
 /* "ltx/LEVEL/MIN-MAX.ltx": how messages name an object, whatever its key is called where it lies. */

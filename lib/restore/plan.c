@@ -21,16 +21,7 @@ struct search {
 
 static int compare(const void *pa, const void *pb)
 {
-	const struct replica_item *a = *(const struct replica_item *const *)pa;
-	const struct replica_item *b = *(const struct replica_item *const *)pb;
-
-	if (a->level != b->level)
-		return a->level < b->level ? -1 : 1;
-	if (a->min_txid != b->min_txid)
-		return a->min_txid < b->min_txid ? -1 : 1;
-	if (a->max_txid != b->max_txid)
-		return a->max_txid < b->max_txid ? -1 : 1;
-	return 0;
+	return replica_item_compare(*(const struct replica_item *const *)pa, *(const struct replica_item *const *)pb);
 }
 
 /* <0, 0, >0: a time in milliseconds before, at, after one in nanoseconds. */

@@ -52,6 +52,7 @@ struct managed {
 	struct loop_timer timer;   /* the next look, attempt or checkpoint */
 	struct loop_watch wal_watch, dir_watch;
 	bool files_moved;          /* one of the database's files came or went while a sync ran */
+	int overlooked;            /* commits that only a slow look found, in a row */
 	bool watch_told;           /* that events cannot be had */
 	int quiet_looks;           /* looks since an event whose effect is not to be seen yet; 0 = none is awaited */
 	int64_t last_sync_us;      /* when the last sync began */

@@ -121,8 +121,8 @@ static void sync_done(struct pool_job *job)
 	if (m->stop != STOP_NOT) {
 		stop_after_sync(m, t->rc, &t->why);
 	} else {
-		/* Written to while it ran, and perhaps not read: the commit may not have been published yet. */
-		if (m->state == MANAGED_ACTIVE && !m->wal_watch.wd)
+		/* Written to, before the job or while it ran, and not read, because it has not been published yet. */
+		if (m->state == MANAGED_ACTIVE && (!m->wal_watch.wd || t->result.unpublished))
 			m->quiet_looks = 1;
 		jobs_upload_if_due(m);
 		managed_consider(m);

@@ -100,6 +100,15 @@ static void start_sync(struct managed *m)
 	jobs_sync(m, 0);
 }
 
+/* One that no commit has asked for: a checkpoint by time, a proof. The next commit after a quiet time waits for none. */
+static void start_own_sync(struct managed *m)
+{
+	int64_t last = m->last_sync_us;
+
+	start_sync(m);
+	m->last_sync_us = last;
+}
+
 /*
  * How long may a growing WAL be left alone before EARLY_SYNC_BYTES of it are unread? Half of what its rate says, because
  * the rate may rise; and no longer than twice the last wait, because it may rise steeply.
@@ -153,7 +162,7 @@ static void rest(struct managed *m, int64_t now)
 
 	arm_wal_watch(m);
 	if (due && due <= now) {
-		start_sync(m);
+		start_own_sync(m);
 		return;
 	}
 	if (m->watch_told && (!due || due > now + m->o.monitor_interval_ms * 1000))
@@ -221,6 +230,7 @@ static void on_wal_event(struct loop_watch *w, uint32_t mask, const char *name)
 	(void)mask;
 	(void)name;
 	m->quiet_looks = 1;
+	m->overlooked = 0;
 	if (!loop_timer_armed(&m->timer) || m->state == MANAGED_ACTIVE)
 		managed_consider(m);
 }
@@ -254,20 +264,33 @@ static void on_dir_event(struct loop_watch *w, uint32_t mask, const char *name)
 	start_sync(m);
 }
 
+/* A commit that should have been taken by now, and for which nothing is under way but perhaps a checkpoint some day. */
+static bool overlooked(struct managed *m)
+{
+	return !m->quiet_looks && os_mono_us() >= m->last_sync_us + m->o.monitor_interval_ms * 1000 && db_changed(m->db);
+}
+
 void managed_slow_look(struct managed *m, bool prove)
 {
 	if (m->syncing || m->stop != STOP_NOT || !monitored(m))
 		return;
 	arm_dir_watch(m);
-	if (m->state == MANAGED_ACTIVE && !loop_timer_armed(&m->timer) && db_changed(m->db) && m->wal_watch.wd) {
-		/* A commit without an event: this file system tells nobody. */
-		struct err why = ERR_INIT;
+	if (m->state == MANAGED_ACTIVE && overlooked(m)) {
+		m->overlooked++;
+		if (m->overlooked == 2 && m->wal_watch.wd) {
+			/* Commits without events: this file system tells nobody. */
+			struct err why = ERR_INIT;
 
-		err_set(&why, ERR_SYSTEM, "a commit came without an event");
-		tell_no_events(m, &why);
-	}
-	if (m->state == MANAGED_WAITING || (prove && m->state == MANAGED_ACTIVE))
+			err_set(&why, ERR_SYSTEM, "commits came without an event");
+			tell_no_events(m, &why);
+		}
 		start_sync(m);
+		return;
+	}
+	if (m->state == MANAGED_WAITING)
+		start_sync(m);
+	else if (prove && m->state == MANAGED_ACTIVE)
+		start_own_sync(m);
 	else if (!loop_timer_armed(&m->timer))
 		managed_consider(m);
 }

@@ -174,7 +174,7 @@ def flood_alone(b):
     writer.close()
     tools.remove(top)
     return {"tps": result["transactions"] / result["seconds"], "max": result["max_ms"], "p99": result["p99_ms"],
-            "wal": largest / 1e6}
+            "wal": largest / 1e6, "app": result["user_us"] + result["sys_us"]}
 
 
 def watch(writer, wal):
@@ -219,7 +219,7 @@ def flood(b, binary):
                 time.sleep(0.005)
         found = {
             "tps": result["transactions"] / result["seconds"], "max": result["max_ms"], "p99": result["p99_ms"],
-            "wal": largest / 1e6, "cpu": (d.cpu() - cpu) * 1000 / (result["wal_bytes"] / 1e6), "rss": d.peak(),
+            "app": result["user_us"] + result["sys_us"], "wal": largest / 1e6, "cpu": (d.cpu() - cpu) * 1000 / (result["wal_bytes"] / 1e6), "rss": d.peak(),
             "lag": max(0, arrived - result["last_ns"] / 1e9), "bytes": (d.written() - written) / result["wal_bytes"],
         }
         writer.close()

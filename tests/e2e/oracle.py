@@ -38,16 +38,16 @@ def create(t, name="app.db", page_size=4096, auto_vacuum="NONE", without_rowid=F
 
 
 class Writer:
-    """An application process; options are those of writer.py."""
+    """An application process; options are those of writer.py; before: a command to run it with."""
 
-    def __init__(self, t, db, **options):
+    def __init__(self, t, db, before=(), **options):
         t.writer_count = getattr(t, "writer_count", 0) + 1
         self.t, self.db, self.w = t, db, options.get("w", 1)
         self.side, self.err = t.path("side%d.log" % self.w), t.path("writer%d.err" % t.writer_count)
         options.update(db=db, side=self.side)
         with open(self.err, "wb") as err:
-            self.process = subprocess.Popen([sys.executable, "-B", WRITER, json.dumps(options)], stdin=subprocess.DEVNULL,
-                                            stdout=err, stderr=err)
+            self.process = subprocess.Popen([*before, sys.executable, "-B", WRITER, json.dumps(options)],
+                                            stdin=subprocess.DEVNULL, stdout=err, stderr=err)
 
     def acknowledged(self):
         """The last transaction that is known to be committed."""
@@ -157,8 +157,9 @@ def integrity(path):
 
 def prefix(path, at_least=None, at_most=None):
     """The oracle: what each writer {w: k} had done up to some transaction, no more, no less, and which that is."""
-    db = sqlite3.connect(path)
+    db = sqlite3.connect(path, timeout=10, isolation_level=None)
     try:
+        db.execute("BEGIN")  # one state, should somebody be writing
         lib.equal(db.execute("PRAGMA integrity_check").fetchall(), [("ok",)], "integrity of " + path)
         reached = {}
         for (w,) in db.execute("SELECT DISTINCT w FROM log").fetchall():

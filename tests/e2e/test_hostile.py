@@ -52,7 +52,8 @@ def outcome(t, images, what, target=None):
     if r.code == 0:
         lib.equal(r.err, "", what + ": standard error")
         for line in r.out.splitlines():  # it may have gone around a file
-            lib.contains(line, 'level=WARN msg="restore: going on without a file that cannot be used"', what)
+            lib.check('level=WARN msg="restore: going on without a file that cannot be used"' in line or
+                      'level=WARN msg="restore does not need a damaged file"' in line, what + ": " + line)
         got = lib.read_file(out)
         found = [n for n, image in images.items() if image == got]
         os.unlink(out)
@@ -163,7 +164,8 @@ def test_damaged_files(t):
         refused += got is None
         os.unlink(path)
         lib.write_file(path, good[name])
-    # With nothing but single files there is no way around.
+    # With nothing but single files there is no way around; at most the damaged one is not needed, every page of it being
+    # in newer ones.
     for level in ("1", "2", "9"):
         shutil.rmtree(t.path("replica/ltx", level))
     for i in range(60):
@@ -172,10 +174,11 @@ def test_damaged_files(t):
         if bad == good[name]:
             continue
         lib.write_file(t.path("replica/ltx", name), bad)
-        lib.equal(outcome(t, images, "%s of %s, alone" % (what, name)), None, "%s of %s, alone" % (what, name))
-        refused += 1
+        got = outcome(t, images, "%s of %s, alone" % (what, name))
+        lib.check(got in (None, 6), "%s of %s, alone: an older state" % (what, name))
+        refused += got is None
         lib.write_file(t.path("replica/ltx", name), good[name])
-    lib.check(refused > 50, "only %d refusals: this test proves little" % refused)
+    lib.check(refused > 30, "only %d refusals: this test proves little" % refused)
 
 
 def test_files_under_wrong_names(t):

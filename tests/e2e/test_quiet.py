@@ -191,3 +191,21 @@ def test_times_of_files(t):
         before = stamp
     rows = json.loads(t.ok("ltx", "-json", oracle.url(t.path("replica"))))
     lib.check(len(rows) >= 2, "files")
+
+
+def test_commit_that_is_published_late(t):
+    """A slow disk: between the last write of a commit and its publication in the wal-index lie 0.2 s, and nothing tells of
+    the latter. Each commit must arrive without the help of another one."""
+    if not os.path.exists("/usr/bin/strace"):
+        lib.skip("strace is not installed")
+    db = oracle.create(t)
+    d = oracle.start(t, db)
+    slow = ["/usr/bin/strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync,fdatasync",
+            "-e", "inject=fsync,fdatasync:delay_enter=200000"]
+    last = {}
+    for round_ in range(4):
+        w = oracle.Writer(t, db, before=slow, count=1 + round_, synchronous="FULL")
+        last = {1: w.wait()}
+        t.wait(lambda: oracle.prefix(oracle.restore(t, t.path("replica"))) == last, "transaction %d" % last[1], 5)
+        time.sleep(1)
+    oracle.stop(d)

@@ -60,10 +60,11 @@ class App:
             shutil.copyfile(os.path.join(self.t.path(name), "db" + suffix), self.path + suffix)
 
 
-def pattern(proven=False, autocheckpoint=0, commits=40):
-    """Registers what happens between stop and start. proven: it must go on without a full copy."""
+def pattern(proven=False, autocheckpoint=0, commits=40, long_wal=False):
+    """Registers what happens between stop and start. proven: it must go on without a full copy. long_wal: behind what was
+    read lie frames of an older generation, so that the WAL shows where the last one ended."""
     def register(function):
-        PATTERNS[function.__name__] = (function, proven, autocheckpoint, commits)
+        PATTERNS[function.__name__] = (function, proven, autocheckpoint, commits, long_wal)
         return function
     return register
 
@@ -78,23 +79,44 @@ def append(app):
     app.commit(5)
 
 
-def after_checkpoint(mode, before, commits, rows, proven):
+def after_checkpoint(mode, before, commits, rows, proven=False, long_wal=False):
     def function(app):
         app.commit(before)
         old = app.wal_salts()
         app.checkpoint(mode)
         app.commit(commits, rows)
         lib.check(app.wal_salts() != old, "the WAL was not restarted")
-    function.__name__ = "%s%s_%s" % ("append_" if before else "", mode.lower(), "shorter" if commits < 10 else "longer")
-    pattern(proven)(function)
+    function.__name__ = "%s%s_%s%s" % ("append_" if before else "", mode.lower(), "shorter" if commits < 10 else "longer",
+                                       "_long_wal" if long_wal else "")
+    pattern(proven, long_wal=long_wal)(function)
 
 
 for _mode in ("PASSIVE", "FULL", "RESTART", "TRUNCATE"):
-    # TRUNCATE by the one connection that writes next leaves no old frames, so only the counter of restarts is left.
-    after_checkpoint(_mode, 0, 2, 2, _mode != "TRUNCATE")
-    after_checkpoint(_mode, 0, 60, 8, False)
-    after_checkpoint(_mode, 5, 2, 2, _mode != "TRUNCATE")
-    after_checkpoint(_mode, 5, 60, 8, False)
+    after_checkpoint(_mode, 0, 2, 2)
+    after_checkpoint(_mode, 0, 60, 8)
+    after_checkpoint(_mode, 5, 2, 2)
+    after_checkpoint(_mode, 5, 60, 8)
+for _mode in ("PASSIVE", "FULL", "RESTART"):
+    after_checkpoint(_mode, 0, 2, 2, proven=True, long_wal=True)
+    after_checkpoint(_mode, 5, 2, 2, proven=True, long_wal=True)
+    after_checkpoint(_mode, 5, 60, 8, long_wal=True)
+
+
+@pattern()
+def size_limit_cuts_the_end_off(app):
+    """journal_size_limit cuts the file at the restart, and with it commits that nobody has read."""
+    app.commit(5)
+    app.db.execute("PRAGMA journal_size_limit = 100000").fetchall()
+    app.checkpoint("PASSIVE")
+    app.commit(1, 1)
+
+
+@pattern(long_wal=True)
+def size_limit_cuts_a_long_wal(app):
+    app.commit(5)
+    app.db.execute("PRAGMA journal_size_limit = 0").fetchall()
+    app.checkpoint("PASSIVE")
+    app.commit(2, 1)
 
 
 @pattern(autocheckpoint=1000, commits=60)
@@ -233,7 +255,7 @@ def another_database_of_the_same_name(app):
     app.commit(2)
 
 
-def prepare(t, autocheckpoint, commits):
+def prepare(t, autocheckpoint, commits, long_wal):
     db = t.path("app.db")
     c = t.connect(db)
     c.execute("PRAGMA journal_mode = wal")
@@ -245,6 +267,9 @@ def prepare(t, autocheckpoint, commits):
     app.copy("older-alone", wal=False)
     app.commit(10)
     app.copy("older", wal=True)
+    if long_wal:
+        app.commit(80, 8)
+        app.checkpoint("PASSIVE")
     d = oracle.start(t, db)
     app.commit(commits)
     return app, d
@@ -276,8 +301,8 @@ def go_on(t, app, seen):
 
 
 def run(t, name, killed):
-    function, proven, autocheckpoint, commits = PATTERNS[name]
-    app, d = prepare(t, autocheckpoint, commits)
+    function, proven, autocheckpoint, commits, long_wal = PATTERNS[name]
+    app, d = prepare(t, autocheckpoint, commits, long_wal)
     seen = {}
     if killed:
         time.sleep(0.05)

@@ -45,7 +45,8 @@ void drive_clock(struct model *m, int64_t us)
 
 static struct request request(struct model *m, enum command cmd)
 {
-	return (struct request){ .cmd = cmd, .seed = rng_next(&m->rng), .wall_ms = m->wall_ms, .mono_us = m->mono_us };
+	return (struct request){ .cmd = cmd, .seed = rng_next(&m->rng), .wall_ms = m->wall_ms, .mono_us = m->mono_us,
+	                         .boot = m->boot };
 }
 
 static void ended(struct model *m, const char *who, const struct proc *p, const struct request *q)
@@ -132,7 +133,8 @@ static void add_state(struct model *m, uint64_t hash)
 
 bool drive_look(struct model *m, int64_t *size)
 {
-	struct request q = { .cmd = APP_STATE, .seed = 1, .wall_ms = m->wall_ms, .mono_us = m->mono_us };
+	struct request q = { .cmd = APP_STATE, .seed = 1, .wall_ms = m->wall_ms, .mono_us = m->mono_us,
+	                         .boot = m->boot };
 	int i = m->busy_app == 0 ? 1 : 0;
 	struct reply r;
 

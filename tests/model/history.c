@@ -47,6 +47,7 @@ static bool set_up(struct model *m)
 	snprintf(m->meta_path, sizeof(m->meta_path), "%s/.app.db-litestream", m->dir);
 	snprintf(m->scratch, sizeof(m->scratch), "%s/restored", m->dir);
 	m->wall_ms = 1700000000000;
+	m->boot = 1;
 	m->mono_us = 1000000000;
 	if (os_dir_remove_all(m->dir, &why) || os_dir_make(m->dir, &owner, &why) ||
 	    replica_file_create(m->replica_path, &m->replica, &why))

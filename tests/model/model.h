@@ -52,6 +52,7 @@ struct request {
 	uint64_t seed;
 	uint32_t count;
 	int64_t wall_ms, mono_us;
+	uint64_t boot; /* of the machine */
 	/* pauses: at each kernel call with that many in a thousand, at most so often */
 	uint32_t pause_per_mille, pauses_max;
 	/* a fault plan for the whole command; mode 0 = none (enum os_fault_mode) */
@@ -134,6 +135,7 @@ struct model {
 		int connections, reading, writing;
 	} has[APPS];
 	int busy_app; /* is paused in the middle of a command; -1 = none */
+	uint64_t boot; /* how often the machine was started */
 	int engine_starts, app_starts;
 	int64_t wall_ms, mono_us;
 	uint8_t *shared; /* IMAGE_MAX bytes: the state that APP_STATE read */

@@ -121,6 +121,7 @@ void child_next(int fd, struct request *q)
 		_exit(0);
 	alarm(PATIENCE_S);
 	os_fault_clock(q->wall_ms, q->mono_us);
+	os_fault_boot(q->boot);
 	pauses.fd = fd;
 	pauses.rng.s = q->seed ^ 0x9e3779b97f4a7c15;
 	pauses.per_mille = q->pause_per_mille;

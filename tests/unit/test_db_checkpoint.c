@@ -77,7 +77,7 @@ TEST(the_brake_cuts_the_file)
 	CHECK(rig_size(rig_beside(&g, "-wal", where)) > 300 * FRAME);
 	CHECK(rig_good(&g));
 	CHECK(g.r.restarted);
-	CHECK(rig_size(where) <= 32 + 20 * FRAME);
+	CHECK(rig_size(where) <= 32 + 20 * FRAME + 1); /* not whole frames: prove.c sees by that that it was cut */
 	rig_free(&g);
 }
 

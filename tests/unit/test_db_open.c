@@ -209,8 +209,8 @@ TEST(a_database_renamed_over_is_noticed)
 	rig_app_close(&g);
 	snprintf(fresh, sizeof(fresh), "%s/fresh", g.dir);
 	CHECK_INT(sqlite3_open(fresh, &c), SQLITE_OK);
-	CHECK_INT(sqlite3_exec(c, "PRAGMA page_size=1024; CREATE TABLE t(id INTEGER PRIMARY KEY, b);"
-	                       "INSERT INTO t VALUES(1, 'new')", NULL, NULL, NULL), SQLITE_OK);
+	CHECK_INT(sqlite3_exec(c, "PRAGMA page_size=1024; CREATE TABLE t(id INTEGER PRIMARY KEY, b); INSERT INTO t VALUES(1,'new')",
+	                       NULL, NULL, NULL), SQLITE_OK);
 	sqlite3_close(c);
 	CHECK_OK(os_rename(fresh, g.path, &g.e), &g.e);
 	CHECK_OK(os_unlink(rig_beside(&g, "-wal", where), &g.e), &g.e);

@@ -99,6 +99,7 @@ static int lose_meta(void)
 	return os_dir_remove_all(where, &g.e);
 }
 
+/* The log may be the one that was read: without the sidecar nothing proves it. */
 TEST(the_replica_is_ahead_and_the_log_still_fits)
 {
 	CHECK(begin("ahead"));
@@ -111,7 +112,7 @@ TEST(the_replica_is_ahead_and_the_log_still_fits)
 	CHECK_INT(rig_start(&g), 0);
 	CHECK(rig_good(&g));
 	CHECK_INT(g.applied, 3);
-	CHECK(!g.copy);
+	CHECK(g.copy);
 	rig_free(&g);
 }
 
@@ -205,7 +206,7 @@ TEST(a_replica_that_is_away_at_the_start)
 	g.replica->ops = ops;
 	CHECK(rig_good(&g));
 	CHECK_INT(g.applied, 2);
-	CHECK(!g.copy); /* nothing was lost meanwhile */
+	CHECK(g.copy);
 	CHECK_INT(rig_upload(&g), UPLOAD_DRAINED);
 	CHECK(rig_restore(&g, 0, true));
 	rig_free(&g);
