@@ -89,7 +89,8 @@ struct proc {
 struct model;
 int proc_start(struct proc *p, void (*run)(int fd, struct model *m), struct model *m);
 /* false: the process died on the way (p->status). A pause calls `paused`, then the command goes on. */
-bool proc_call(struct proc *p, const struct request *q, struct reply *r, void (*paused)(struct model *m), struct model *m);
+bool proc_call(struct proc *p, const struct request *q, struct reply *r, void (*paused)(struct model *m),
+               struct model *m);
 void proc_end(struct proc *p); /* SIGKILL, and waits */
 
 /* In the child: the next command, with clocks, pauses and faults set; exits at the end of the stream. */

@@ -78,7 +78,8 @@ static void bring_back(struct model *m, bool engine_too)
 		return;
 	close_everybody(m, engine_too);
 	over = m->engine.pid || rng_percent(&m->rng, 50);
-	trace(m, "operator: brings the copy back %s, engine %s", over ? "by renaming" : "in place", m->engine.pid ? "up" : "down");
+	trace(m, "operator: brings the copy back %s, engine %s", over ? "by renaming" : "in place",
+	      m->engine.pid ? "up" : "down");
 	copy(m, kept.text, m->db_path, over);
 	os_unlink(journal.text, NULL);
 	if (m->backup_has_wal)

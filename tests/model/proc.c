@@ -59,7 +59,8 @@ static void reap(struct proc *p)
 	p->pid = 0;
 }
 
-bool proc_call(struct proc *p, const struct request *q, struct reply *r, void (*paused)(struct model *m), struct model *m)
+bool proc_call(struct proc *p, const struct request *q, struct reply *r, void (*paused)(struct model *m),
+               struct model *m)
 {
 	static const struct request go_on = { .cmd = CMD_GO_ON };
 

@@ -221,7 +221,7 @@ void verify_rewind(struct model *m)
 	}
 }
 
-/* Until the replica holds everything: what was taken away is noticed by an upload, and made good by the sync after it. */
+/* Until the replica holds everything: an upload notices what was taken away, and the sync after it makes it good. */
 static void heal(struct model *m)
 {
 	for (int i = 0; i < 6 && m->damaged && !m->failed; i++) {
