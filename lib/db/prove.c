@@ -181,9 +181,12 @@ static int look_behind(struct db *d, struct db_work *w, struct wal_checksum c, b
 		return OLD_GREW;
 	/*
 	 * A cut leaves exactly journal_size_limit bytes (or the new generation alone, which would not leave our frame): some
-	 * number that a user chose, not one of whole frames. The brake's own limit is made so, too (checkpoint.c).
+	 * number that a user chose, not one of whole frames. The brake's own limit is made so, too (checkpoint.c). A
+	 * transaction that only the end of the file leaves unfinished was cut all the same.
 	 */
-	if (scan.offset + frame <= st.size || (st.size - WAL_HEADER_SIZE) % frame == 0)
+	if (scan.offset + frame <= st.size)
+		return OLD_ENDED;
+	if (scan.offset == pos->offset && (st.size - WAL_HEADER_SIZE) % frame == 0)
 		return OLD_ENDED;
 	return OLD_CUT;
 }
