@@ -18,6 +18,7 @@ enum {
 	EARLY_SYNC_BYTES = 16 << 20,         /* unread WAL that does not wait for monitor-interval */
 	LOOK_MIN_US = 2000,
 	LOOK_FIRST_US = 8000,
+	LOOK_MAX_US = 64000,
 	QUIET_LOOKS_MAX = 20,
 	WATCH_AGAIN_LOOK = 4,                /* the watch is armed again with this one, after 15 ms */
 	WAITING_LOOK_US = 5000,

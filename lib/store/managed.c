@@ -111,7 +111,8 @@ static void start_own_sync(struct managed *m)
 
 /*
  * How long may a growing WAL be left alone before EARLY_SYNC_BYTES of it are unread? Half of what its rate says, because
- * the rate may rise; and no longer than twice the last wait, because it may rise steeply.
+ * the rate may rise; and not much longer than last time, because it may rise steeply. A writer that has been still for a
+ * while tells by an event that it goes on: looking at ever greater distances would let it write a second's worth unseen.
  */
 static int64_t time_to_grow(struct managed *m, int64_t now, int64_t unread)
 {
@@ -122,6 +123,14 @@ static int64_t time_to_grow(struct managed *m, int64_t now, int64_t unread)
 	m->look_step_us = m->look_step_us ? m->look_step_us * 2 : LOOK_FIRST_US;
 	m->last_look_us = now;
 	m->last_unread = unread;
+	if (m->look_step_us > LOOK_MAX_US) {
+		m->look_step_us = LOOK_MAX_US;
+		if (grown <= 0 && !m->watch_told) {
+			arm_wal_watch(m);
+			m->look_step_us = 0;
+			return INT64_MAX;
+		}
+	}
 	if (wait > m->look_step_us)
 		wait = m->look_step_us;
 	return wait < LOOK_MIN_US ? LOOK_MIN_US : wait;
