@@ -108,9 +108,32 @@ fail:
 	return -1;
 }
 
+/*
+ * SQLite opens the database, then the WAL, each by its name. Were they exchanged in between, w would write to the log of
+ * one database what belongs to another: so both are opened by a read, and looked at, before w may write.
+ */
 int db_conn_writer(struct db *d, struct err *e)
 {
-	return d->w ? 0 : db_conn_open(d, &d->w, e);
+	struct err why = ERR_INIT;
+	sqlite3 *c = NULL;
+	int rc, same;
+
+	if (d->w)
+		return 0;
+	if (db_conn_open(d, &c, e))
+		return -1;
+	rc = db_exec(c, "BEGIN; PRAGMA user_version; ROLLBACK", "begin read transaction", &why);
+	same = db_identity_holds(d, e);
+	if (!rc && same > 0) {
+		d->w = c;
+		return 0;
+	}
+	sqlite3_close(c);
+	if (!same)
+		return err_set(e, ERR_BUSY, "%s was replaced while it was opened", d->path);
+	if (same > 0 && e)
+		*e = why;
+	return -1;
 }
 
 int db_read_begin(struct db *d, struct err *e)

@@ -4,6 +4,8 @@
  * fails, or the application does something. Every call has its turn.
  */
 #include <errno.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "tests/check.h"
 #include "lib/os/fault.h"
@@ -295,6 +297,113 @@ TEST(the_application_acts_at_any_call_of_a_full_copy)
 	for (int act = WRITES; ok && act <= TRUNCATES; act++)
 		ok = act_at_each((enum act)act, "UPDATE t SET b=randomblob(600) WHERE id<20; PRAGMA wal_checkpoint(truncate);"
 		                 "UPDATE t SET b=1 WHERE id=1; PRAGMA wal_checkpoint", true, 1);
+	end();
+	CHECK(ok);
+}
+
+/* ---- the operator acts ---- */
+
+/*
+ * Database, log and wal-index are deleted and made anew, while the engine is in the middle of something. By another
+ * process, which then stays connected: two databases of one name in one process would share what they must not.
+ */
+static struct {
+	pid_t pid;
+	int go; /* closed: the other process may end */
+} owner;
+
+static void own_new_database(int ready, int go)
+{
+	char byte = 0;
+
+	os_fault_hook(NULL, NULL);
+	if (rig_app_open(&g) || rig_sql(&g, "CREATE TABLE t(id INTEGER PRIMARY KEY, b); CREATE INDEX tb ON t(b)") ||
+	    rig_fill(&g, 40, 300) || write(ready, &byte, 1) != 1 || read(go, &byte, 1) != 0)
+		_exit(1);
+	_exit(0);
+}
+
+static void exchange(void *ctx, enum os_call call)
+{
+	int ready[2], go[2];
+	char path[400];
+
+	(void)ctx;
+	(void)call;
+	if (++guest.seen != guest.at)
+		return;
+	rig_app_close(&g);
+	os_unlink(g.path, NULL);
+	os_unlink(rig_beside(&g, "-wal", path), NULL);
+	os_unlink(rig_beside(&g, "-shm", path), NULL);
+	if (pipe(ready) || pipe(go))
+		return;
+	owner.pid = fork();
+	if (owner.pid == 0) {
+		close(go[1]);
+		own_new_database(ready[1], go[0]);
+	}
+	close(ready[1]);
+	close(go[0]);
+	(void)!read(ready[0], path, 1);
+	close(ready[0]);
+	owner.go = go[1];
+}
+
+/* The application is ours again. */
+static bool come_back(void)
+{
+	int status = 0;
+
+	if (!owner.pid)
+		return true;
+	close(owner.go);
+	waitpid(owner.pid, &status, 0);
+	owner.pid = 0;
+	return status == 0 && !rig_app_open(&g);
+}
+
+static bool is_sound(void)
+{
+	sqlite3_stmt *s = NULL;
+	bool ok = sqlite3_prepare_v2(g.app, "PRAGMA integrity_check", -1, &s, NULL) == SQLITE_OK &&
+	          sqlite3_step(s) == SQLITE_ROW && !strcmp((const char *)sqlite3_column_text(s, 0), "ok");
+
+	if (!ok)
+		printf("the database is damaged: %s\n", sqlite3_errmsg(g.app));
+	sqlite3_finalize(s);
+	return ok && rig_int(&g, "SELECT count(*) FROM t WHERE id <= 40") == 40;
+}
+
+static bool exchange_at_each(bool fresh_engine)
+{
+	for (int at = 1; at < 2000; at++) {
+		if (fresh_engine)
+			rig_stop(&g);
+		if (rig_sql(&g, "UPDATE t SET b=randomblob(200) WHERE id<20; PRAGMA wal_checkpoint") ||
+		    (fresh_engine && rig_start(&g)))
+			return false;
+		os_fault_clock_advance(20 * 1000000);
+		guest.at = at;
+		guest.seen = 0;
+		os_fault_hook(exchange, NULL);
+		(void)rig_sync(&g);
+		os_fault_hook(NULL, NULL);
+		if (!come_back() || !is_sound() || !rig_good(&g) || !is_sound()) {
+			printf("exchanged at call %d%s\n", at, fresh_engine ? " of a start" : "");
+			return false;
+		}
+		if (guest.seen < at)
+			return true;
+	}
+	return false;
+}
+
+/* The engine must not write what belongs to the old files to the new ones. */
+TEST(the_files_are_exchanged_at_any_call)
+{
+	bool ok = begin("exchange") && exchange_at_each(true) && exchange_at_each(false);
+
 	end();
 	CHECK(ok);
 }
