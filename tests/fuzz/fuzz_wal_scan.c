@@ -94,7 +94,8 @@ static void check_index(const uint8_t *data, size_t size, bool seal)
 	}
 	if (wal_index_read(map, &x)) {
 		require(!wal_index_changed(map, x.raw));
-		require(x.page_size >= 512 && x.page_size <= 65536);
+		/* Until the first commit of a new log it has none. */
+		require((x.page_size >= 512 && x.page_size <= 65536) || (x.page_size == 0 && x.frames == 0));
 		require(wal_offset(x.page_size, x.frames) >= WAL_HEADER_SIZE);
 	}
 }
