@@ -310,9 +310,12 @@ def run(t, name, killed):
     else:
         oracle.stop(d)
         seen[oracle.txids(t, t.path("replica"))[-1]] = oracle.image(t, app.path)
+    # On a slow disk the daemon may have come to a checkpoint of its own: then the generation that the pattern was made
+    # for is over, and the next one may be too short to prove anything.
+    as_planned = "msg=checkpoint" not in d.text()
     function(app)
     log = go_on(t, app, seen)
-    if proven and not killed:
+    if proven and not killed and as_planned:
         lib.check("snap=true" not in log, "a full copy was not needed:\n" + log)
 
 
