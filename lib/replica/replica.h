@@ -41,6 +41,14 @@ struct replica_reader {
 	void (*close)(struct replica_reader *r); /* frees r */
 };
 
+/* An object under construction whose size is not known yet. */
+struct replica_writer {
+	int (*write)(struct replica_writer *w, const void *bytes, size_t n, struct err *e);
+	/* Makes the object appear, whole and durable; item->size is what was written. Frees w, also on failure. */
+	int (*finish)(struct replica_writer *w, const struct replica_item *item, struct err *e);
+	void (*abort)(struct replica_writer *w); /* frees w; nothing remains under the item's name */
+};
+
 struct replica_ops {
 	const char *type; /* "file", "s3": as in configuration and log lines */
 	/* Adds the objects of one level with min_txid >= seek, in any order; names that do not parse are not objects. A
@@ -54,6 +62,13 @@ struct replica_ops {
 	 * name, replacing what is there. The file kind links it where it can.
 	 */
 	int (*put)(struct replica *r, const struct replica_item *item, const char *staged_path, struct err *e);
+	/*
+	 * As put, but as a stream: for what is too large to be staged (snapshots). item->created_ms counts, its size does not.
+	 * Memory and spool stay bounded, whatever is written.
+	 */
+	int (*create)(struct replica *r, const struct replica_item *item, struct replica_writer **writer, struct err *e);
+	/* All levels at once, where the kind can do that with fewer requests; NULL: replica_list_levels asks level by level. */
+	int (*list_all)(struct replica *r, bool exact_times, struct replica_list *out, struct err *e);
 	/* Deletes objects; a missing one is no error. */
 	int (*remove)(struct replica *r, const struct replica_item *items, int count, struct err *e);
 	void (*free)(struct replica *r);
@@ -64,6 +79,7 @@ struct replica {
 	const struct replica_ops *ops;
 	char *url;            /* as given, for messages and JSON */
 	char *path;           /* the folder of a file replica, else NULL */
+	char *name;           /* for `-replica NAME` and messages; NULL = the type */
 	bool local;           /* answers without delay: fetching ahead in threads gains nothing */
 	struct os_owner file_owner, dir_owner; /* for what the file kind creates; set by replica_set_owner */
 	bool owner_known;
