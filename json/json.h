@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "lib/base/buf.h"
+#include "lib/base/err.h"
 
 enum { JSON_DEPTH_MAX = 32 };
 
