@@ -11,7 +11,7 @@
 
 enum { ATTEMPTS_MAX = 8 };
 
-static struct db_work *work_create(struct db *d, struct err *e)
+struct db_work *db_work_create(struct db *d, struct err *e)
 {
 	struct db_work *w = malloc(sizeof(*w));
 
@@ -24,7 +24,7 @@ static struct db_work *work_create(struct db *d, struct err *e)
 	return w;
 }
 
-static void work_free(struct db_work *w)
+void db_work_free(struct db_work *w)
 {
 	if (w)
 		wal_pages_free(w->pages);
@@ -179,7 +179,7 @@ static void let_go_if_large(struct db *d)
 
 static int sync_open(struct db *d, unsigned flags, struct db_sync_result *r, struct err *e)
 {
-	struct db_work *w = work_create(d, e);
+	struct db_work *w = db_work_create(d, e);
 	enum db_checkpoint_need need;
 	int rc = -1;
 
@@ -198,7 +198,7 @@ static int sync_open(struct db *d, unsigned flags, struct db_sync_result *r, str
 out:
 	r->txid = db_txid(d);
 	r->unpublished = d->unpublished;
-	work_free(w);
+	db_work_free(w);
 	return rc;
 }
 
