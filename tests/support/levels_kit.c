@@ -32,7 +32,12 @@ bool lk_init(struct lk *k, const char *name)
 	};
 	k->now_ms = INT64_C(1800000000000);
 	os_fault_clock(k->now_ms, 1000000);
-	if (rig_init(&k->g, name) || rig_fill(&k->g, 60, 400) || rig_start(&k->g))
+	if (rig_init(&k->g, name) || rig_fill(&k->g, 60, 400))
+		return false;
+	/* A transaction is a TXID. */
+	k->g.o.checkpoint_interval_ms = 0;
+	k->g.o.min_checkpoint_pages = 1000000;
+	if (rig_start(&k->g))
 		return false;
 	start(k);
 	return k->l;
@@ -120,11 +125,20 @@ static int run(struct lk *k, bool snapshot, bool force_snapshot, bool force_rete
 	return levels_run(k->l, &o, &k->r, &k->e);
 }
 
+void lk_only_retention(struct lk *k)
+{
+	for (int level = 1; level <= LEVELS_MAX; level++)
+		k->policy.interval_ms[level] = INT64_C(100000000000000);
+}
+
 int lk_run(struct lk *k)
 {
 	bool needs_db;
 
 	k->r = (struct levels_result){ 0 };
+	/* As the upload does before it begins. */
+	if (!levels_known(k->l) && levels_load(k->l, &k->e))
+		return -1;
 	if (levels_due_ms(k->l, k->now_ms, k->g.upload.position, &needs_db) > k->now_ms)
 		return 0;
 	return run(k, needs_db, false, false);
@@ -160,13 +174,33 @@ bool lk_restores(struct lk *k, uint64_t txid, bool quiet)
 	return ok;
 }
 
-uint64_t lk_restorable_from(struct lk *k)
+bool lk_all_restore(struct lk *k, uint64_t *oldest)
 {
-	uint64_t from = db_txid(k->g.db) + 1;
+	struct replica_list files = { 0 };
+	uint64_t snapshot = 0, newest = 0;
+	bool ends[LK_TXID_MAX] = { false }, ok = true;
+	int snapshots = 0;
 
-	while (from > 1 && lk_restores(k, from - 1, true))
-		from--;
-	return from;
+	replica_list_levels(k->g.replica, 0, 9, false, &files, NULL);
+	for (int i = 0; i < files.count; i++) {
+		const struct replica_item *it = &files.items[i];
+
+		ends[it->max_txid] = true;
+		newest = it->max_txid > newest ? it->max_txid : newest;
+		snapshots += it->level == 9;
+		if (it->level == 9 && !snapshot)
+			snapshot = it->max_txid;
+	}
+	*oldest = snapshots < k->f->creates ? snapshot : 0;
+	for (uint64_t txid = *oldest; txid <= newest && ok; txid++)
+		ok = !ends[txid] || lk_restores(k, txid, false);
+	replica_list_free(&files);
+	return ok;
+}
+
+bool lk_same_item(const struct replica_item *a, const struct replica_item *b)
+{
+	return !replica_item_compare(a, b) && a->size == b->size && a->created_ms == b->created_ms;
 }
 
 const char *lk_layout(struct lk *k)
@@ -204,7 +238,7 @@ bool lk_manifest_true(struct lk *k)
 		uint64_t max = 0;
 
 		for (int i = 0; i < f->count && ok; i++, at++) {
-			ok = at < files.count && !memcmp(&files.items[at], &f->items[i], sizeof(f->items[i]));
+			ok = at < files.count && lk_same_item(&files.items[at], &f->items[i]);
 			max = f->items[i].max_txid > max ? f->items[i].max_txid : max;
 		}
 		ok = ok && max == k->l->level[level].max_txid;

@@ -29,6 +29,8 @@ struct lk {
 /* Small intervals: levels 10 s, 60 s, 300 s; snapshots every 1000 s, kept 2000 s; level 0 30 s. No jitter. */
 bool lk_init(struct lk *k, const char *name);
 void lk_free(struct lk *k);
+/* No compaction by time. */
+void lk_only_retention(struct lk *k);
 /* A new process: nothing is remembered. */
 void lk_restart(struct lk *k);
 void lk_pass(struct lk *k, int64_t ms);
@@ -40,8 +42,12 @@ int lk_run(struct lk *k);
 int lk_force(struct lk *k, bool snapshot, bool retention);
 /* Does the replica give this TXID as it was? With `quiet`, without a line when it does not. */
 bool lk_restores(struct lk *k, uint64_t txid, bool quiet);
-/* How many of 1 … newest do; the lowest from which all do. */
-uint64_t lk_restorable_from(struct lk *k);
+/*
+ * Every TXID at which a file ends must come out as it was: all of them while no snapshot was deleted in this process,
+ * then those from the oldest one on. *oldest: the lower bound, 0 = none.
+ */
+bool lk_all_restore(struct lk *k, uint64_t *oldest);
+bool lk_same_item(const struct replica_item *a, const struct replica_item *b);
 /* "0: 4-4 5-5 | 1: 1-3 4-5 | 9: 1-3", of the folder, not of the manifest. */
 const char *lk_layout(struct lk *k);
 /* Is the manifest what the folder holds? */
