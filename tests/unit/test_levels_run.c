@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "lib/os/fault.h"
@@ -671,6 +672,68 @@ TEST(cancelled)
 	CHECK_INT(k.l->retry_ms, 0);
 	CHECK_INT(k.f->ops, 0);
 	CHECK(!k.g.db->snapshotting);
+	lk_free(&k);
+}
+
+/* ---- threads ---- */
+
+struct uploads {
+	struct lk *k;
+	atomic_bool ended;
+	bool ok;
+};
+
+/* Stores files of its own making as an upload would, and doubts now and then. */
+static void *upload_files(void *arg)
+{
+	struct uploads *u = arg;
+	const uint32_t pgno = 1;
+
+	u->ok = true;
+	for (uint64_t txid = 1; txid <= 400 && u->ok; txid++) {
+		struct replica_item item = { .min_txid = txid, .max_txid = txid, .created_ms = u->k->now_ms };
+		char path[400];
+		bool needs_db;
+
+		if (!levels_known(u->k->l))
+			u->ok = !levels_load(u->k->l, NULL) && levels_position(u->k->l) == txid - 1;
+		u->ok = u->ok && rk_pages(u->k->g.replica_path, 0, txid, txid, 512, 1, &pgno, 1, (uint32_t)txid);
+		snprintf(path, sizeof(path), "%s", rk_file(u->k->g.replica_path, 0, txid, txid));
+		item.size = rig_size(path);
+		u->ok = u->ok && !os_set_times(path, item.created_ms, NULL) && !levels_note_put(u->k->l, &item, NULL);
+		if (txid % 37 == 0)
+			levels_doubt(u->k->l);
+		levels_due_ms(u->k->l, u->k->now_ms + 1000000, txid, &needs_db);
+	}
+	atomic_store(&u->ended, true);
+	return NULL;
+}
+
+TEST(beside_uploads)
+{
+	struct lk k;
+	struct uploads u = { .k = &k };
+	pthread_t thread;
+	int64_t later = 0;
+
+	CHECK(lk_init(&k, "uploads"));
+	k.policy.snapshot_interval_ms = INT64_C(100000000000000);
+	CHECK_INT(pthread_create(&thread, NULL, upload_files, &u), 0);
+	for (bool last = false; !last;) {
+		last = atomic_load(&u.ended);
+		struct levels_run_options o = { .now_ms = k.now_ms + (later += 30000) };
+		if (levels_run(k.l, &o, &k.r, &k.e) || k.r.verify_errors) {
+			printf("%s\n", k.e.text);
+			u.ok = false;
+		}
+	}
+	pthread_join(thread, NULL);
+	CHECK(u.ok);
+	CHECK_OK(levels_load(k.l, &k.e), &k.e);
+	CHECK(lk_manifest_true(&k));
+	CHECK_INT(k.l->level[1].max_txid, 400);
+	CHECK(levels_covers(k.l, 1, 1, 400));
+	CHECK_INT(levels_files(k.l, 0)->count, 1);
 	lk_free(&k);
 }
 
