@@ -61,6 +61,9 @@ static bool cancelled(const struct run *x)
 	return x->o->cancel && atomic_load_explicit(x->o->cancel, memory_order_relaxed);
 }
 
+/* One shot: what is asked for, whatever the time, and nothing else. */
+static bool forced(const struct run *x) { return x->o->force_snapshot || x->o->force_retention; }
+
 /* The first error is the one that is told. */
 static void note(struct run *x, int rc, const struct err *why)
 {
@@ -170,7 +173,7 @@ static void retain_l0(struct run *x)
 {
 	struct err why = ERR_INIT;
 
-	if (ready(x) && (x->r->compacted || x->o->force_retention || is_due(x, levels_l0_due)))
+	if (ready(x) && (x->r->compacted || is_due(x, levels_l0_due)))
 		note(x, levels_retain_l0(x->l, x->o->now_ms, x->r, &why), &why);
 }
 
@@ -179,7 +182,7 @@ static void snapshot(struct run *x)
 	struct err why = ERR_INIT;
 	int rc;
 
-	if (!ready(x) || (!x->o->force_snapshot && !snapshot_is_due(x)))
+	if (!ready(x) || (!x->o->force_snapshot && (forced(x) || !snapshot_is_due(x))))
 		return;
 	if (!x->o->snapshot) {
 		x->r->wants_snapshot = true;
@@ -197,7 +200,9 @@ static void retain_snapshots(struct run *x)
 {
 	struct err why = ERR_INIT;
 
-	if (ready(x) && (x->r->snapshotted || x->o->force_retention || is_due(x, levels_l9_due)))
+	if (!ready(x))
+		return;
+	if (forced(x) ? x->o->force_retention : x->r->snapshotted || is_due(x, levels_l9_due))
 		note(x, levels_retain_snapshots(x->l, x->o->now_ms, &why), &why);
 }
 
@@ -230,14 +235,15 @@ int levels_run(struct levels *l, const struct levels_run_options *o, struct leve
 	struct run x = { .l = l, .o = o, .r = r, .e = e ? e : &why };
 
 	*r = (struct levels_result){ 0 };
-	if (ready(&x)) {
+	if (ready(&x) && !forced(&x)) {
 		compare(&x);
 		compact_levels(&x);
 		retain_l0(&x);
-		snapshot(&x);
-		retain_snapshots(&x);
-		validate(&x);
 	}
+	snapshot(&x);
+	retain_snapshots(&x);
+	if (!forced(&x))
+		validate(&x);
 	db_snapshot_end(o->snapshot);
 	settle(&x);
 	return x.rc;

@@ -101,8 +101,9 @@ struct levels_run_options {
 	 * NULL = none can be taken now. Always taken over: levels_run ends it, also when it was not needed after all.
 	 */
 	struct db_snapshot *snapshot;
+	/* For -once. With either set only that is done, whatever the time. */
 	bool force_snapshot;  /* -force-snapshot: write one now, even where one exists at that TXID */
-	bool force_retention; /* -enforce-retention */
+	bool force_retention; /* -enforce-retention: of snapshots, and of the levels under them */
 	const atomic_bool *cancel;
 };
 struct levels_result {

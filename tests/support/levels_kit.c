@@ -149,6 +149,11 @@ int lk_force(struct lk *k, bool snapshot, bool retention)
 	return run(k, snapshot, snapshot, retention);
 }
 
+int lk_retain_l0(struct lk *k)
+{
+	return levels_load(k->l, &k->e) || levels_retain_l0(k->l, k->now_ms, &k->r, &k->e) ? -1 : 0;
+}
+
 bool lk_restores(struct lk *k, uint64_t txid, bool quiet)
 {
 	struct restore_options o = { .output = k->g.restored, .parallelism = 1 };

@@ -40,6 +40,7 @@ bool lk_commits(struct lk *k, int n, int64_t step_ms);
 /* What the store would do: run if something is due, with a snapshot if one is needed. levels_run's code; 0 if nothing is. */
 int lk_run(struct lk *k);
 int lk_force(struct lk *k, bool snapshot, bool retention);
+int lk_retain_l0(struct lk *k);
 /* Does the replica give this TXID as it was? With `quiet`, without a line when it does not. */
 bool lk_restores(struct lk *k, uint64_t txid, bool quiet);
 /*

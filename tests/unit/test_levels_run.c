@@ -261,21 +261,21 @@ TEST(l0_retention)
 	lk_only_retention(&k);
 	CHECK(lk_commits(&k, 2, 1000));
 	lk_pass(&k, 60000);
-	CHECK_OK(lk_force(&k, false, true), &k.e);
+	CHECK_OK(lk_retain_l0(&k), &k.e);
 	CHECK_STR(lk_layout(&k), "0: 1-1 2-2");
 	CHECK_INT(k.r.l0_not_compacted, 2);
 	/* Old and compacted: all but the last. */
 	CHECK(lk_commits(&k, 1, 1000));
 	CHECK_INT(levels_compact(k.l, 1, NULL, &k.e), 1);
 	lk_pass(&k, 60000);
-	CHECK_OK(lk_force(&k, false, true), &k.e);
+	CHECK_OK(lk_retain_l0(&k), &k.e);
 	CHECK_STR(lk_layout(&k), "0: 3-3 | 1: 1-3");
 	CHECK_INT(k.r.l0_eligible, 2);
 	CHECK_INT(k.r.l0_done, 2);
 	/* Up to the first young one. */
 	CHECK(lk_commits(&k, 3, 20000));
 	CHECK_INT(levels_compact(k.l, 1, NULL, &k.e), 1);
-	CHECK_OK(lk_force(&k, false, true), &k.e);
+	CHECK_OK(lk_retain_l0(&k), &k.e);
 	CHECK_STR(lk_layout(&k), "0: 6-6 | 1: 1-3 4-6");
 	CHECK_INT(k.r.l0_too_recent, 1);
 	CHECK_INT(k.r.l0_done, 5);
@@ -292,7 +292,7 @@ TEST(l0_that_level_1_lacks_stays)
 		CHECK(put(&k, 0, i, i, 100000));
 	CHECK(put(&k, 1, 1, 3, 90000));
 	CHECK(put(&k, 1, 6, 9, 80000)); /* somebody published a hole */
-	CHECK_OK(lk_force(&k, false, true), &k.e);
+	CHECK_OK(lk_retain_l0(&k), &k.e);
 	CHECK_STR(lk_layout(&k), "0: 4-4 5-5 9-9 | 1: 1-3 6-9");
 	CHECK_INT(k.r.l0_not_compacted, 2);
 	CHECK_INT(k.r.l0_done, 3);
@@ -308,7 +308,7 @@ TEST(l0_retention_of_zero_is_never)
 	CHECK(lk_commits(&k, 20, 1000));
 	CHECK(settle(&k));
 	lk_pass(&k, 3600000);
-	CHECK_OK(lk_force(&k, false, true), &k.e);
+	CHECK_OK(lk_retain_l0(&k), &k.e);
 	CHECK(strstr(lk_layout(&k), "0: 1-1 2-2"));
 	CHECK_INT(k.r.l0_done, 0);
 	lk_free(&k);
