@@ -140,6 +140,9 @@ int replica_from_url(const char *url, struct replica **out, struct err *e)
 
 void replica_set_owner(struct replica *r, const struct os_owner *file, const struct os_owner *dir)
 {
+	/* Said anew whenever a database is opened, while others may be using the replica. */
+	if (r->owner_known && !memcmp(&r->file_owner, file, sizeof(*file)) && !memcmp(&r->dir_owner, dir, sizeof(*dir)))
+		return;
 	r->file_owner = *file;
 	r->dir_owner = *dir;
 	r->owner_known = true;
