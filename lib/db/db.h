@@ -125,7 +125,8 @@ const char *db_meta_path(const struct db *d);
 const char *db_name(const struct db *d); /* base name, for log lines */
 /* "META/ltx/0/…ltx" of a TXID; malloc'ed, NULL only without memory. */
 char *db_l0_path(const struct db *d, uint64_t txid);
-/* When the next checkpoint (by time, or one to be tried again) is due: os_mono_us() time, 0 = none is. */
+/* When the next checkpoint (by time, or one to be tried again) is due: os_mono_us() time, 0 = none is, or none may be
+ * while a snapshot is being written (snapshot.h): ask again after its end. */
 int64_t db_checkpoint_due_us(const struct db *d);
 
 /* ---- progress of a long full copy; any thread ---- */

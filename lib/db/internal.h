@@ -87,6 +87,7 @@ struct db {
 	int64_t checkpoint_retry_step_us;
 
 	struct db_progress progress;
+	atomic_bool snapshotting; /* from db_snapshot_begin to db_snapshot_end: no checkpoints */
 };
 
 /* Buffers of one sync; none of them lives longer, so an idle database holds none. */
@@ -117,7 +118,10 @@ void db_read_end(struct db *d);
 int db_bump(struct db *d, struct err *e);
 /* Frames in the log and frames in the database after it; both -1 while somebody else checkpoints (ERR_BUSY). */
 int db_checkpoint_passive(sqlite3 *c, int *frames, int *backfilled, struct err *e);
-/* Exactly n bytes of the database file. */
+/* Exactly n bytes of a database file, through a connection's own handle. */
+int db_handle_read(sqlite3_file *f, const char *path, void *bytes, int n, int64_t offset, struct err *e);
+int db_handle_size(sqlite3_file *f, int64_t *size, struct err *e);
+/* The same of r's. */
 int db_file_read(struct db *d, void *bytes, int n, int64_t offset, struct err *e);
 int db_file_size(struct db *d, int64_t *size, struct err *e);
 /* Reads the wal-index, repairing a torn one by a transaction of ours. */
@@ -160,6 +164,23 @@ struct wal_source db_wal_source(struct db *d);
 /* w->pages: what a scan of the old generation has found, up to its last commit. 1, 0, -1 */
 int db_tail_is_true(struct db *d, struct db_work *w, const struct db_proof *proof, uint32_t commit, struct err *e);
 
+/* ---- copy.c: pages on their way into an LTX file ---- */
+struct db_copy {
+	sqlite3_file *file; /* the database's, of a connection that nobody else uses meanwhile */
+	struct os_file *wal;
+	const char *path;
+	uint32_t page_size;
+	struct db_work *w; /* pages: sorted; page, buffer: used here; encoder: where they go */
+	/* After each page; may end the copy with -1. */
+	int (*step)(void *ctx, uint32_t pgno, struct err *e);
+	void *ctx;
+	int64_t piece_start, piece_end; /* a piece of the database file is in w->buffer */
+};
+int db_copy_wal_page(struct db_copy *c, const struct wal_page *p, struct err *e);
+int db_copy_file_page(struct db_copy *c, uint32_t pgno, struct err *e);
+/* Pages 1..commit but the lock page, from the WAL where w->pages has them. */
+int db_copy_everything(struct db_copy *c, uint32_t commit, struct err *e);
+
 /* ---- write.c ---- */
 struct db_written {
 	bool created;
@@ -169,6 +190,8 @@ int db_write(struct db *d, struct db_work *w, const struct db_proof *p, int64_t 
              struct err *e);
 
 /* ---- sync.c ---- */
+struct db_work *db_work_create(struct db *d, struct err *e);
+void db_work_free(struct db_work *w);
 enum db_catch_up_flags {
 	DB_CATCH_NO_SNAPSHOT = 1,
 	DB_CATCH_NO_LARGE_COPY = 2, /* sets copy_wanted and returns 0 instead */

@@ -65,7 +65,7 @@ int db_rest(struct db *d, struct db_work *w, int *files, struct err *e)
 {
 	struct db_stamp database, wal;
 	struct wal_index index;
-	int rc = move_all(d, w, &index, files, e);
+	int rc = atomic_load(&d->snapshotting) ? 0 : move_all(d, w, &index, files, e);
 
 	if (rc <= 0)
 		return rc;

@@ -11,7 +11,7 @@
 
 enum { ATTEMPTS_MAX = 8 };
 
-static struct db_work *work_create(struct db *d, struct err *e)
+struct db_work *db_work_create(struct db *d, struct err *e)
 {
 	struct db_work *w = malloc(sizeof(*w));
 
@@ -28,7 +28,7 @@ static struct db_work *work_create(struct db *d, struct err *e)
 	return w;
 }
 
-static void work_free(struct db_work *w)
+void db_work_free(struct db_work *w)
 {
 	if (w)
 		wal_pages_free(w->pages);
@@ -226,7 +226,7 @@ static void tell_sizes(const struct db *d, struct db_sync_result *r)
 
 static int sync_open(struct db *d, unsigned flags, struct db_sync_result *r, struct err *e)
 {
-	struct db_work *w = work_create(d, e);
+	struct db_work *w = db_work_create(d, e);
 	unsigned catch = flags & DB_SYNC_NO_COPY ? DB_CATCH_NO_LARGE_COPY : 0;
 	int rc = -1, rests = 0;
 
@@ -254,7 +254,7 @@ out:
 	r->unpublished = d->unpublished;
 	r->copies = w->copies;
 	r->wal_bytes = w->wal_bytes;
-	work_free(w);
+	db_work_free(w);
 	return rc;
 }
 
