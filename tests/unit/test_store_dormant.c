@@ -52,10 +52,14 @@ TEST(it_lets_go_of_everything)
 	int before;
 
 	CHECK(begin("go", 1));
+	/* In one process with us, an application's locks would make SQLite keep our descriptors. */
+	rig_app_close(&k.g[0]);
 	before = descriptors();
-	CHECK(at_rest(0, 1));
+	CHECK(sk_add(&k, 0, 1));
+	CHECK(run(200LL * SECOND));
+	CHECK(dormant(0));
 	CHECK(!db_is_open(k.m[0]->db));
-	CHECK(descriptors() <= before + 2); /* the loop's queue of file events */
+	CHECK_INT(descriptors(), before + 1); /* the loop's queue of file events */
 	CHECK(!loop_timer_armed(&k.m[0]->timer));
 	CHECK(!loop_timer_armed(&k.m[0]->outlet_timer));
 	CHECK_INT(k.events[STORE_EVENT_DORMANT], 1);
