@@ -31,10 +31,17 @@ struct db_position {
 	bool same_boot; /* the machine has not been started anew since: what was written to the WAL is still there */
 };
 
+/* A file as it was at a moment after which every change shows. */
+struct db_stamp {
+	struct db_inode inode;
+	int64_t size, changed_ns;
+};
+
 struct db {
 	struct db_options o;
 	char *path, *wal_path, *shm_path, *dir_path, *meta_path, *l0_dir, *sidecar_path;
 	const char *name; /* inside path */
+	struct replica **replicas; /* o.replicas */
 
 	/* Open state; everything down to `registered` is off while r == NULL. */
 	sqlite3 *r;           /* holds the read transaction */
@@ -51,6 +58,7 @@ struct db {
 	bool low_mark;   /* it may have begun where everything was backfilled (checkpoint.c, db_read_renew) */
 	bool recovered;  /* the replica was asked since the position was read */
 	bool registered; /* the inode stands in the table */
+	bool told;       /* "initialized db" was logged: a database that wakes up is no news */
 
 	/* Since the end of a sync that reached the end of the WAL the lock was never given up outside of the sealed
 	 * sequence: at most one new generation can follow what was read. */
@@ -58,6 +66,17 @@ struct db {
 
 	bool position_known;
 	struct db_position position;
+	/*
+	 * As it was let go of (rest.c): all that it had was in the database file, and in our files. While that file is
+	 * untouched, whatever happened since stands in the WAL as it is now, from its first frame on.
+	 */
+	struct {
+		bool valid;
+		uint64_t txid;
+		struct db_stamp database, wal;
+	} rest;
+	bool untouched;              /* since then, as found under the read lock */
+	bool copy_wanted;            /* DB_SYNC_NO_COPY was in the way */
 	const char *snapshot_reason; /* not NULL: the next file must be a full copy, whatever the WAL says */
 	struct wal_index seen;       /* the wal-index as it stood when the last sync began */
 	bool seen_valid;
@@ -75,6 +94,8 @@ struct db {
 enum { DB_BUFFER_SIZE = 256 << 10 };
 struct db_work {
 	struct wal_pages *pages;
+	int copies;        /* full copies that were written */
+	int64_t wal_bytes; /* of the WAL that were read into files */
 	struct ltx_encoder encoder;
 	uint8_t frame[LTX_FRAME_MAX];
 	uint8_t page[LTX_PAGE_SIZE_MAX];
@@ -171,9 +192,18 @@ int db_write(struct db *d, struct db_work *w, const struct db_proof *p, int64_t 
 /* ---- sync.c ---- */
 struct db_work *db_work_create(struct db *d, struct err *e);
 void db_work_free(struct db_work *w);
-enum db_catch_up_flags { DB_CATCH_NO_SNAPSHOT = 1 };
+enum db_catch_up_flags {
+	DB_CATCH_NO_SNAPSHOT = 1,
+	DB_CATCH_NO_LARGE_COPY = 2, /* sets copy_wanted and returns 0 instead */
+};
 /* Writes files until all is read that the WAL held at the call; ERR_BUSY with DB_CATCH_NO_SNAPSHOT when a full copy would be needed. */
 int db_catch_up(struct db *d, struct db_work *w, unsigned flags, int *files, struct err *e);
+
+/* ---- rest.c ---- */
+/* After a sync that found nothing: 1 = closed, 0 = not now, -1. */
+int db_rest(struct db *d, struct db_work *w, int *files, struct err *e);
+/* Under the read lock: is the database file as it was when it was let go of? */
+void db_rest_look(struct db *d);
 
 /* ---- checkpoint.c ---- */
 enum db_checkpoint_need { DB_CHECKPOINT_NONE, DB_CHECKPOINT_NORMAL, DB_CHECKPOINT_BRAKE };
