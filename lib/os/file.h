@@ -44,6 +44,8 @@ static inline bool os_file_is_open(const struct os_file *f) { return f->fd >= 0;
 int os_file_read(struct os_file *f, void *bytes, size_t n, int64_t offset, size_t *got, struct err *e);
 /* Exactly n bytes; an early end is ERR_CORRUPT "read PATH: unexpected end of file". */
 int os_file_read_exact(struct os_file *f, void *bytes, size_t n, int64_t offset, struct err *e);
+/* From where the last one ended, for what has no positions (a pipe). *got == 0 only at the end. */
+int os_file_read_next(struct os_file *f, void *bytes, size_t n, size_t *got, struct err *e);
 int os_file_write(struct os_file *f, const void *bytes, size_t n, int64_t offset, struct err *e);
 int os_file_sync(struct os_file *f, struct err *e);
 int os_file_truncate(struct os_file *f, int64_t size, struct err *e);
