@@ -9,6 +9,7 @@
 #include "applets/applet.h"
 #include "applets/command.h"
 #include "applets/output.h"
+#include "applets/place.h"
 #include "applets/replicate.h"
 #include "lib/base/log.h"
 #include "lib/base/text.h"
@@ -184,9 +185,9 @@ int applet_replicate(int argc, char **argv)
 	log_set_level(level);
 	if (first == argc) {
 		/* For want of positionals the databases would be the configuration file's. */
-		struct replica *none = NULL;
+		struct place none;
 
-		applet_replica("", r.config, &none, &e);
+		place_open("", &(struct place_flags){ .config = r.config }, "", 1, &none, &e);
 		return output_error(&e);
 	}
 	log_info("litestream", LS("version", applet_version_text()), LS("level", r.log_level));

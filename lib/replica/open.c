@@ -200,18 +200,25 @@ static int set_name(struct replica *r, const char *name, struct err *e)
 	return r->name ? 0 : err_nomem(e);
 }
 
-int replica_open(const struct replica_settings *s, unsigned flags, struct replica **out, struct err *e)
+const char *replica_settings_type(const struct replica_settings *s)
 {
 	const char *type = given(s->url) ? replica_url_type(s->url) : NULL;
+
+	if (type || (given(s->url) && replica_is_url(s->url)))
+		return type;
+	return given(s->type) ? s->type : "file";
+}
+
+int replica_open(const struct replica_settings *s, unsigned flags, struct replica **out, struct err *e)
+{
+	const char *type = replica_settings_type(s);
 	int rc = -1;
 
 	*out = NULL;
 	if (given(s->path) && replica_is_url(s->path))
 		return err_set(e, ERR_INVALID, "replica path cannot be a url, please use the 'url' field instead: %s", s->path);
-	if (given(s->url) && !type && replica_is_url(s->url))
-		return bad_scheme(s, flags, e);
 	if (!type)
-		type = given(s->type) ? s->type : "file";
+		return bad_scheme(s, flags, e);
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		if (strcmp(kinds[i].type, type) != 0)
 			continue;
