@@ -67,5 +67,6 @@ void applet_log_as(const struct config_logging *l, int fd)
 	(void)log_parse_level(word && word[0] ? word : l->level, &level);
 	log_set_level(level);
 	log_set_form(strcmp(l->type, "json") == 0 ? LOG_JSON : strcmp(l->type, "pretty") == 0 ? LOG_PRETTY : LOG_TEXT);
+	log_set_source(l->source);
 	log_set_fd(l->to_stderr ? 2 : fd);
 }
