@@ -25,6 +25,16 @@ int os_pid(void); /* our own */
 uint64_t os_boot_id(void);
 /* "killed", "terminated": as Go names signals. Valid until the next call. */
 const char *os_signal_name(int signal_number);
+/*
+ * Tells a service manager about us ("READY=1"), as systemd's sd_notify does: one datagram to the socket that NOTIFY_SOCKET
+ * names. Nothing happens when there is none.
+ */
+int os_notify(const char *text, struct err *e);
+/* Takes over a descriptor that our parent opened for us: children of ours will not have it. ERR_INVALID when it is not
+ * open, or is one of the first three. */
+int os_inherit(int fd, struct err *e);
+/* Writes one newline and closes it: how s6 and others are told that we are ready. */
+int os_ready(int fd, struct err *e);
 /* Writing to a pipe or socket that nobody reads is an error then, and no end of the process. */
 void os_ignore_broken_pipes(void);
 /* Raises the soft limit of descriptors to the hard one; returns what holds now. */
