@@ -235,24 +235,27 @@ static int pull(struct tls *t, bool *ended, struct err *e)
 	return 1;
 }
 
-/* Both directions as far as they go without waiting: 1 something moved, 0 not, -1. */
+/* Both directions as far as they go without waiting: 1 something moved, 0 not, -1. A peer that has stopped listening may
+ * have said something before, so what came is looked at even when sending fails. */
 static int turn(struct tls *t, unsigned state, short *events, bool *ended, struct err *e)
 {
-	int rc = 0;
+	int out = 0, in = 0;
 
 	*ended = false;
 	*events = 0;
 	if (state & BR_SSL_SENDREC) {
-		rc = push(t, e);
-		if (rc != 0)
-			return rc;
+		out = push(t, e);
+		if (out > 0)
+			return 1;
 		*events = POLLOUT;
 	}
 	if (state & BR_SSL_RECVREC) {
-		rc = pull(t, ended, e);
+		in = pull(t, ended, out < 0 ? NULL : e);
 		*events |= POLLIN;
 	}
-	return rc;
+	if (out < 0 && (in <= 0 || *ended))
+		return -1;
+	return in;
 }
 
 int tls_handshake(struct tls *t, short *events, struct err *e)
