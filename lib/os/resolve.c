@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Names to addresses: getaddrinfo() on a thread that may be left behind. */
+#include <assert.h>
 #include <netdb.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -19,7 +20,8 @@ static atomic_int lookups;
 /* Shared by the thread and the one who waits; the last of both frees it. */
 struct lookup {
 	atomic_int holders;
-	int fd;      /* eventfd, readable when the thread is done */
+	atomic_bool done; /* the results stand */
+	int fd;      /* eventfd, readable then */
 	int code;    /* of getaddrinfo */
 	int errnum;  /* for EAI_SYSTEM */
 	int port;
@@ -68,6 +70,7 @@ static void *look_up(void *ctx)
 		collect(l, list);
 		freeaddrinfo(list);
 	}
+	atomic_store(&l->done, true);
 	if (write(l->fd, &one, sizeof(one)) < 0)
 		l->errnum = errno; /* cannot be: the counter is 0 */
 	drop(l);
@@ -179,6 +182,7 @@ int os_resolve(const char *host, int port, const struct os_wait *w, struct os_ad
 	p.fd = l->fd;
 	switch (os_net_poll(&p, 1, w)) {
 	case OS_WAIT_READY:
+		assert(atomic_load(&l->done));
 		rc = finish(l, out, count, e);
 		break;
 	case OS_WAIT_TIME:

@@ -274,7 +274,7 @@ static void echo(struct wire *w, void *ctx)
 {
 	(void)ctx;
 	while (wire_request(w)) {
-		static char body[40000];
+		char body[40000];
 		size_t n = (size_t)wire_length(w);
 		char head[100];
 
