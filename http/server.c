@@ -112,7 +112,11 @@ static void peer_add(struct listening *l, int fd)
 	struct http_server *s = l->s;
 	struct peer *p = calloc(1, sizeof(*p));
 
-	if (!p || (p->w.fd = fd, p->w.ready = peer_ready, loop_fd_add(s->o.loop, &p->w, EPOLLIN, NULL) < 0)) {
+	if (p) {
+		p->w.fd = fd;
+		p->w.ready = peer_ready;
+	}
+	if (!p || loop_fd_add(s->o.loop, &p->w, EPOLLIN, NULL) < 0) {
 		free(p);
 		os_net_close(fd);
 		return;
