@@ -185,6 +185,11 @@ void os_ignore_broken_pipes(void)
 	signal(SIGPIPE, SIG_IGN);
 }
 
+pid_t os_pid(void)
+{
+	return getpid();
+}
+
 uint64_t os_boot_id(void)
 {
 	static _Atomic uint64_t known;
