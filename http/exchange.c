@@ -75,6 +75,7 @@ static int write_head(struct attempt *a, const struct destination *d, struct err
 	const struct http_request *rq = a->rq;
 	struct buf *b = &a->head;
 
+	assert(rq->target == NULL || (*rq->target != '\0' && strpbrk(rq->target, " \r\n") == NULL));
 	buf_reset(b);
 	buf_fmt(b, "%s ", rq->method);
 	if (d->proxy != NULL && !rq->url->secure) {
