@@ -207,7 +207,7 @@ static void take_region(struct merge *m)
 		if (n == 0)
 			set_problem(m, "%s names no region: set `region`", s->bucket);
 	}
-	if (!s->region && m->host.region && (m->host_endpoint || !s->endpoint))
+	if (!s->region && m->host.region)
 		s->region = keep(m, m->host.region);
 	if (!s->region && s->endpoint) {
 		s3_endpoint_region(&label, s->endpoint);

@@ -70,7 +70,7 @@ TEST(urls)
 		{ "s3://b.s3.fr-par.scw.cloud/p", "b 'p' fr-par https://s3.fr-par.scw.cloud host" },
 		{ "s3://b.s3-eu-west-1.amazonaws.com/p", "b.s3-eu-west-1.amazonaws.com 'p' - - host" },
 		{ "s3://b.s3.eu-west-1.amazonaws.com/p?endpoint=http://h:1/base/",
-		  "b 'p' us-east-1 http://h:1/base path" },
+		  "b 'p' eu-west-1 http://h:1/base path" },
 		{ "s3://b/p?endpoint=h.example&forcePathStyle=false", "b 'p' us-east-1 https://h.example host" },
 		{ "s3://b/p?endpoint=h.example&force-path-style=off", "b 'p' us-east-1 https://h.example host" },
 		{ "s3://b/p?endpoint=s3.us-west-002.backblazeb2.com", "b 'p' us-west-002 https://s3.us-west-002.backblazeb2.com path" },
