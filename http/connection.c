@@ -8,9 +8,9 @@
 
 #include "lib/os/clock.h"
 
-struct http_connection *connection_create(int fd, const char *key, size_t peer_at, size_t peer_len, struct err *e)
+struct http_connection *connection_create(int fd, const char *key, struct err *e)
 {
-	size_t key_len = strlen(key);
+	size_t key_len = strlen(key), peer_len = strcspn(key, " ");
 	struct http_connection *c = malloc(sizeof(*c));
 	char *texts = malloc(key_len + 1 + peer_len + 1);
 
@@ -23,7 +23,7 @@ struct http_connection *connection_create(int fd, const char *key, size_t peer_a
 	}
 	memset(c, 0, offsetof(struct http_connection, in));
 	memcpy(texts, key, key_len + 1);
-	memcpy(texts + key_len + 1, key + peer_at, peer_len);
+	memcpy(texts + key_len + 1, key, peer_len);
 	texts[key_len + 1 + peer_len] = '\0';
 	c->fd = fd;
 	c->key = texts;
@@ -53,6 +53,11 @@ static int fail(const struct http_connection *c, struct err *e, const char *doin
 	return -1;
 }
 
+bool connection_timed_out(const struct err *e)
+{
+	return e != NULL && e->sys == ETIMEDOUT;
+}
+
 static int wait_for(const struct http_connection *c, short events, const struct patience *p, const char *doing,
                     short *seen, struct err *e)
 {
@@ -68,9 +73,13 @@ static int wait_for(const struct http_connection *c, short events, const struct 
 		return err_set(e, ERR_CANCELLED, "%s %s: cancelled", doing, c->peer);
 	case OS_WAIT_TIME:
 		if (idle)
-			return err_set(e, ERR_UNAVAILABLE, "%s %s: time-out, nothing moved for %lld ms", doing, c->peer,
-			               (long long)p->idle_ms);
-		return err_set(e, ERR_UNAVAILABLE, "%s %s: time-out", doing, c->peer);
+			err_set(e, ERR_UNAVAILABLE, "%s %s: time-out, nothing moved for %lld ms", doing, c->peer,
+			        (long long)p->idle_ms);
+		else
+			err_set(e, ERR_UNAVAILABLE, "%s %s: time-out", doing, c->peer);
+		if (e != NULL)
+			e->sys = ETIMEDOUT;
+		return -1;
 	case OS_WAIT_READY:
 		break;
 	}
@@ -147,6 +156,17 @@ int connection_send_all(struct http_connection *c, const void *bytes, size_t n, 
 		n -= sent;
 	}
 	return 0;
+}
+
+int connection_handshake(struct http_connection *c, const struct patience *p, struct err *e)
+{
+	short events = 0;
+	int rc;
+
+	while ((rc = tls_handshake(c->tls, &events, e)) == 0)
+		if (wait_for(c, events, p, "TLS with", NULL, e) < 0)
+			return -1;
+	return rc < 0 ? err_wrap(e, "TLS with %s", c->peer) : 0;
 }
 
 int connection_wait_input(struct http_connection *c, const struct patience *p, struct err *e)

@@ -23,8 +23,8 @@ enum { CONNECTION_IN_SIZE = 8 << 10 };
 struct http_connection {
 	int fd;
 	struct tls *tls;              /* NULL = plain */
-	char *key;                    /* what a request must ask for to get it: "https://host:port", "… via proxy:port" */
-	const char *peer;             /* "host:port" for messages, inside key's block */
+	char *key;                    /* what a request must ask for to get it: "host:port https", "… via proxy:port" */
+	const char *peer;             /* "host:port" for messages, in key's block */
 	bool via_proxy;               /* plain HTTP through a proxy: targets in absolute form */
 	int64_t idle_since_us;
 	struct http_connection *next; /* in the pool */
@@ -49,8 +49,8 @@ struct patience {
 	const atomic_bool *cancel; /* may be NULL */
 };
 
-/* peer_len of key's bytes, from peer_at on, are the peer's name. Owns fd from now on, even on failure. */
-struct http_connection *connection_create(int fd, const char *key, size_t peer_at, size_t peer_len, struct err *e);
+/* Copies the key, which begins with the peer's name and a blank. Owns fd from now on, even on failure. */
+struct http_connection *connection_create(int fd, const char *key, struct err *e);
 void connection_free(struct http_connection *c); /* closes; says so to a TLS peer as far as that needs no waiting */
 
 /* At least one byte, or *got == 0: the peer has closed. */
@@ -65,6 +65,8 @@ int connection_send(struct http_connection *c, const void *bytes, size_t n, bool
                     const struct patience *p, struct err *e);
 int connection_send_all(struct http_connection *c, const void *bytes, size_t n, bool more, const struct patience *p,
                         struct err *e);
+bool connection_timed_out(const struct err *e); /* patience ended, or the kernel's did */
+int connection_handshake(struct http_connection *c, const struct patience *p, struct err *e); /* c->tls is set */
 /* Has something come? Waits for it until until_us. 1, 0, -1. */
 int connection_wait_input(struct http_connection *c, const struct patience *p, struct err *e);
 
@@ -73,7 +75,6 @@ struct destination {
 	const struct http_url *url;
 	const struct proxy *proxy; /* NULL = straight */
 	char *key;                 /* malloc'ed */
-	size_t peer_at, peer_len;
 };
 int destination_make(struct http_client *c, const struct http_url *url, struct destination *d, struct err *e);
 void destination_free(struct destination *d);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "http/proxy.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
