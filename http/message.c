@@ -46,7 +46,7 @@ void http_parser_next(struct http_parser *p)
 	buf_reset(&old.head);
 	*p = (struct http_parser){
 		.kind = old.kind,
-		.head_max = old.head_max ? old.head_max : (size_t)HTTP_HEAD_MAX,
+		.head_max = old.head_max,
 		.head = old.head,
 		.content_length = -1,
 		.state = STATE_HEAD,
@@ -73,6 +73,7 @@ static int body_state(struct http_parser *p)
 {
 	bool none = p->kind == HTTP_RESPONSE && (p->no_body || p->status < 200 || p->status == 204 || p->status == 304);
 
+	p->scan = 0;
 	if (!none && p->chunked) {
 		p->has_body = true;
 		return STATE_SIZE;
@@ -130,8 +131,10 @@ static bool take_size(struct http_parser *p, uint8_t c)
 		return c == '\n';
 	}
 	if (p->state == STATE_SIZE && digit >= 0) {
+		if (p->scan > SIZE_DIGITS_MAX)
+			return false;
 		p->left = p->left << 4 | digit;
-		return p->scan <= SIZE_DIGITS_MAX;
+		return true;
 	}
 	if (p->state == STATE_SIZE && p->scan == 1)
 		return false; /* no digit at all */
@@ -249,16 +252,18 @@ static enum http_event end_line(struct http_parser *p, struct err *e)
 
 static enum http_event take_head(struct http_parser *p, const uint8_t *bytes, size_t n, size_t *used, struct err *e)
 {
+	size_t max = p->head_max ? p->head_max : (size_t)HTTP_HEAD_MAX;
+
 	while (*used < n) {
 		const uint8_t *from = bytes + *used, *lf = memchr(from, '\n', n - *used);
 		size_t len = lf ? (size_t)(lf + 1 - from) : n - *used;
 		enum http_event event;
 
-		if (len > p->head_max - p->head.len)
+		if (len > max - p->head.len)
 			return p->scan == 0 && p->kind == HTTP_REQUEST ? fail(p, e, 414, "request line too long")
 			                                               : fail(p, e, 431, "header fields too large");
-		/* The limit is head_max; fields of one name that are joined need some more. */
-		p->head.limit = 2 * p->head_max + 1024;
+		/* Fields of one name that are joined need some more. */
+		p->head.limit = 2 * max + 1024;
 		buf_append(&p->head, from, len);
 		if (!buf_ok(&p->head)) {
 			fail(p, e, 503, "");
