@@ -38,6 +38,15 @@ void s3_call_field(struct s3_call *call, const char *name, const char *value)
 	call->fields[call->field_count++] = (struct sigv4_pair){ name, value };
 }
 
+void s3_call_customer_key(struct s3_call *call, const struct s3_client *c)
+{
+	if (!c->settings.sse_key)
+		return;
+	s3_call_field(call, "x-amz-server-side-encryption-customer-algorithm", "AES256");
+	s3_call_field(call, "x-amz-server-side-encryption-customer-key", c->settings.sse_key);
+	s3_call_field(call, "x-amz-server-side-encryption-customer-key-md5", c->settings.sse_key_md5);
+}
+
 /* ---- waiting ---- */
 
 static bool cancelled(const atomic_bool *cancel)

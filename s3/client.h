@@ -38,6 +38,7 @@ struct s3_call {
 	const char *payload;                   /* hex sum of the body; NULL: taken here if the body lies in memory */
 	const atomic_bool *cancel;             /* may be NULL */
 	bool single;                           /* one attempt only, no waiting */
+	struct http_client *http;              /* NULL = the client's own */
 };
 void s3_call_param(struct s3_call *call, const char *name, const char *value);
 void s3_call_field(struct s3_call *call, const char *name, const char *value);

@@ -18,6 +18,7 @@ struct s3_client {
 	struct http_client *http;
 	struct s3_credentials *credentials;
 	unsigned debug;
+	atomic_bool no_batches; /* the server has refused to delete several objects at once */
 	pthread_mutex_t region_lock; /* held while the region is being found out */
 
 	pthread_mutex_t lock; /* for what follows */
@@ -34,6 +35,14 @@ char *s3_client_region(struct s3_client *c);
 bool s3_client_set_region(struct s3_client *c, const char *region);
 /* Finds the region out if it is not known yet (s3/region.c). */
 int s3_client_need_region(struct s3_client *c, const atomic_bool *cancel, struct err *e);
+
+/* The customer's key, on everything that touches an object's bytes or its metadata. */
+void s3_call_customer_key(struct s3_call *call, const struct s3_client *c);
+
+/* For answers that say nothing but their status. */
+int s3_take_nothing(void *ctx, struct s3_reply *r, struct err *e);
+/* Text for the inside of an element. */
+void s3_xml_escape(struct buf *out, const char *s);
 
 /* One request, one answer (s3/request.c). elsewhere: host[:port] of a redirect, NULL = the settings' place. */
 struct s3_attempt {

@@ -122,7 +122,7 @@ static int send_draft(struct s3_attempt *t, struct draft *d, struct http_exchang
 	const struct http_request rq = { .method = call->method, .url = &d->address.url, .target = buf_text(&d->target),
 		.fields = buf_text(&d->lines), .body = call->body, .cancel = call->cancel,
 		.expect_continue = call->body && call->body->size >= EXPECT_MIN };
-	if (http_begin(t->c->http, &rq, x, e) != 0)
+	if (http_begin(call->http ? call->http : t->c->http, &rq, x, e) != 0)
 		return -1;
 	s3_debug_answer(t->c->debug, x);
 	return 0;
