@@ -9,6 +9,7 @@
 #include "applets/applet.h"
 #include "applets/command.h"
 #include "applets/output.h"
+#include "applets/place.h"
 #include "applets/replicate.h"
 #include "lib/base/log.h"
 #include "lib/base/text.h"
@@ -116,7 +117,7 @@ static int restore_first(struct replicate *r, struct err *e)
 		return 0;
 	}
 	log_info("attempting restore before replication", LS("path", r->managed.db.path));
-	rc = restore_make(r->managed.replica, &newest, false, &o, &plan, &result, e);
+	rc = restore_make(r->managed.replicas[0].replica, &newest, false, &o, &plan, &result, e);
 	restore_plan_free(&plan);
 	if (rc && err_is(e, ERR_UNAVAILABLE)) {
 		log_info("no backup found, starting fresh", LS("path", r->managed.db.path));
@@ -134,7 +135,7 @@ static int run(struct replicate *r, char **words)
 	char **command = NULL, *path = NULL;
 	int status;
 
-	if (db_library_check(&e) || expand_path(words[0], &path, &e) || open_replica(words[1], &r->managed.replica, &e))
+	if (db_library_check(&e) || expand_path(words[0], &path, &e) || open_replica(words[1], &r->managed.replicas[0].replica, &e))
 		goto fail;
 	r->managed.db.path = path;
 	if (words[2]) {
@@ -150,7 +151,7 @@ static int run(struct replicate *r, char **words)
 	free(path);
 	return status;
 fail:
-	replica_free(r->managed.replica);
+	replica_free(r->managed.replicas[0].replica);
 	free(path);
 	return output_error(&e);
 }
@@ -184,9 +185,9 @@ int applet_replicate(int argc, char **argv)
 	log_set_level(level);
 	if (first == argc) {
 		/* For want of positionals the databases would be the configuration file's. */
-		struct replica *none = NULL;
+		struct place none;
 
-		applet_replica("", r.config, &none, &e);
+		place_open("", &(struct place_flags){ .config = r.config }, "", 1, &none, &e);
 		return output_error(&e);
 	}
 	log_info("litestream", LS("version", applet_version_text()), LS("level", r.log_level));

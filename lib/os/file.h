@@ -27,6 +27,7 @@ struct os_stat {
 	uint64_t dev, ino;
 	int64_t size;
 	int64_t mtime_ms;
+	int64_t changed_ns; /* ctime: the last change of bytes or of what is recorded about the file; nobody can set it */
 	uint32_t mode;  /* permission bits only */
 	uint32_t uid, gid;
 	uint32_t links;
@@ -44,6 +45,8 @@ static inline bool os_file_is_open(const struct os_file *f) { return f->fd >= 0;
 int os_file_read(struct os_file *f, void *bytes, size_t n, int64_t offset, size_t *got, struct err *e);
 /* Exactly n bytes; an early end is ERR_CORRUPT "read PATH: unexpected end of file". */
 int os_file_read_exact(struct os_file *f, void *bytes, size_t n, int64_t offset, struct err *e);
+/* From where the last one ended, for what has no positions (a pipe). *got == 0 only at the end. */
+int os_file_read_next(struct os_file *f, void *bytes, size_t n, size_t *got, struct err *e);
 int os_file_write(struct os_file *f, const void *bytes, size_t n, int64_t offset, struct err *e);
 int os_file_sync(struct os_file *f, struct err *e);
 int os_file_truncate(struct os_file *f, int64_t size, struct err *e);
@@ -72,6 +75,13 @@ int os_unlink(const char *path, struct err *e);                    /* a missing 
 /* A hard link. ERR_EXISTS; err.sys tells EXDEV, EPERM, EMLINK. */
 int os_link(const char *from, const char *to, struct err *e);
 int os_set_times(const char *path, int64_t mtime_ms, struct err *e); /* atime = mtime */
+/*
+ * Waits, a few milliseconds, until what is changed from now on gets a later stamp than changed_ns. false: that cannot be
+ * known here (a file system that stamps coarsely, or by another machine's clock).
+ */
+bool os_stamp_settle(int64_t changed_ns);
+/* May a file in this folder be changed without an event (a network or user-space file system)? */
+bool os_changes_in_silence(const char *folder);
 /* Sets mode, and owner where we may; a refused change of owner is not an error. */
 int os_set_owner(const char *path, uint32_t mode, uint32_t uid, uint32_t gid, struct err *e);
 

@@ -53,15 +53,18 @@ static bool add(int i)
 {
 	struct managed_options o = MANAGED_OPTIONS_DEFAULT;
 
-	if (replica_file_create(g[i].replica_path, &o.replica, &e))
+	struct replica *r;
+
+	if (replica_file_create(g[i].replica_path, &r, &e))
 		return false;
-	broken_ops = *o.replica->ops;
+	broken_ops = *r->ops;
 	broken_ops.put = put;
-	o.replica->ops = &broken_ops;
+	r->ops = &broken_ops;
+	o.replicas[0].replica = r;
 	o.db = g[i].o;
 	if (!store_add(store, &o, &m[i], &e))
 		return true;
-	replica_free(o.replica);
+	replica_free(r);
 	return false;
 }
 
