@@ -151,7 +151,7 @@ static int start(struct daemon *d, struct replicate *r, char **command, struct e
 		return -1;
 	if (store_add(d->store, &r->managed, NULL, e))
 		return err_wrap(e, "cannot open store");
-	r->managed.replica = NULL; /* the store's now */
+	r->managed.replicas[0].replica = NULL; /* the store's now */
 	if (command && os_spawn(command, &d->child, e)) {
 		err_wrap(e, "cannot start exec command");
 		store_stop(d->store);
@@ -175,7 +175,7 @@ int replicate_daemon(struct replicate *r, char **command)
 	if (d.child)
 		os_kill(d.child, SIGKILL);
 	store_free(d.store);
-	replica_free(r->managed.replica);
+	replica_free(r->managed.replicas[0].replica);
 	if (d.loop)
 		loop_free(d.loop);
 	if (rc)

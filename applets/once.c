@@ -42,21 +42,29 @@ static int last_sync(struct db *db, struct upload *u, const atomic_bool *stop, s
 
 int replicate_once(struct replicate *r)
 {
+	static const struct levels_policy policy = LEVELS_POLICY_DEFAULT;
 	static atomic_bool stop;
-	struct upload u = { .replica = r->managed.replica };
+	struct upload u = { .replica = r->managed.replicas[0].replica };
 	struct err e = ERR_INIT;
 	struct db *db = NULL;
 	int status = 0;
 
-	r->managed.db.replica = r->managed.replica;
+	r->managed.db.replicas = &r->managed.replicas[0].replica;
+	r->managed.db.replica_count = 1;
 	r->managed.db.cancel = &stop;
 	os_stop_on_signal(&stop);
 	if (db_create(&r->managed.db, &db, &e)) {
-		replica_free(r->managed.replica);
+		replica_free(r->managed.replicas[0].replica);
 		return output_error(&e);
 	}
 	u.db = db;
-	log_info("replicating to", LS("type", replica_type(u.replica)), LD("sync-interval", r->managed.sync_interval_ms * 1000000),
+	u.levels = levels_create(db, u.replica, &policy, &e);
+	if (!u.levels) {
+		db_free(db);
+		replica_free(u.replica);
+		return output_error(&e);
+	}
+	log_info("replicating to", LS("type", replica_type(u.replica)), LD("sync-interval", r->managed.replicas[0].sync_interval_ms * 1000000),
 	         LS("path", replica_path(u.replica)));
 	if (sync_and_upload(db, &u, &stop, &e)) {
 		status = 1;
@@ -66,8 +74,9 @@ int replicate_once(struct replicate *r)
 		if (last_sync(db, &u, &stop, &e))
 			log_error("failed to close database", LS("db", db_name(db)), LS("error", err_text(&e)));
 	}
+	levels_free(u.levels);
 	db_free(db);
-	replica_free(r->managed.replica);
+	replica_free(u.replica);
 	log_info("litestream shut down");
 	return status ? output_error(&e) : 0;
 }

@@ -116,7 +116,7 @@ static int restore_first(struct replicate *r, struct err *e)
 		return 0;
 	}
 	log_info("attempting restore before replication", LS("path", r->managed.db.path));
-	rc = restore_make(r->managed.replica, &newest, false, &o, &plan, &result, e);
+	rc = restore_make(r->managed.replicas[0].replica, &newest, false, &o, &plan, &result, e);
 	restore_plan_free(&plan);
 	if (rc && err_is(e, ERR_UNAVAILABLE)) {
 		log_info("no backup found, starting fresh", LS("path", r->managed.db.path));
@@ -134,7 +134,7 @@ static int run(struct replicate *r, char **words)
 	char **command = NULL, *path = NULL;
 	int status;
 
-	if (db_library_check(&e) || expand_path(words[0], &path, &e) || open_replica(words[1], &r->managed.replica, &e))
+	if (db_library_check(&e) || expand_path(words[0], &path, &e) || open_replica(words[1], &r->managed.replicas[0].replica, &e))
 		goto fail;
 	r->managed.db.path = path;
 	if (words[2]) {
@@ -150,7 +150,7 @@ static int run(struct replicate *r, char **words)
 	free(path);
 	return status;
 fail:
-	replica_free(r->managed.replica);
+	replica_free(r->managed.replicas[0].replica);
 	free(path);
 	return output_error(&e);
 }

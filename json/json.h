@@ -71,16 +71,17 @@ enum { JSON_INPUT_MAX = 16 << 20, JSON_READ_DEPTH_MAX = 1000, JSON_NODES_MAX = 1
 
 /*
  * Parses the first JSON value of bytes[0 … n); what follows it is left (doc.used). ERR_INVALID with Go's wording: "EOF"
- * (empty), "unexpected EOF", "invalid character 'p' looking for beginning of object key string". err.sys is 1 when more
- * input could still complete it.
+ * (empty), "unexpected EOF", "invalid character 'p' looking for beginning of object key string"; ERR_LIMIT beyond the
+ * bounds above. err.sys is 1 when more input could still complete it. *d need not be initialised; it must be freed after
+ * a success only, and does not refer to bytes.
  */
 int json_parse(struct json_doc *d, const char *bytes, size_t n, struct err *e);
 void json_doc_free(struct json_doc *d);
 
 const char *json_text(const struct json_doc *d, const struct json_node *n); /* STRING and NUMBER; never NULL */
 const char *json_key_text(const struct json_doc *d, const struct json_node *n);
-/* Member of an object: the last one of that name, names compared as Go does (exact first, else without regard to ASCII
- * case); NULL = none or not an object. */
+/* Member of an object: the last one of that name, names compared without regard to ASCII case, as Go fills a struct;
+ * NULL = none or not an object. */
 const struct json_node *json_member(const struct json_doc *d, const struct json_node *object, const char *name);
 /* Children in order: json_first(), then json_next() until NULL. */
 const struct json_node *json_first(const struct json_doc *d, const struct json_node *container);

@@ -72,22 +72,22 @@ static void simple(struct writer *w, const char *name, const char *type, const c
 
 struct figures {
 	struct managed_facts f;
-	struct db_counters c;
+	struct db_checkpoint_counters c;
 };
 
 struct family {
 	const char *name, *type, *help;
 	uint64_t (*value)(const struct figures *x);
-	bool microseconds;
+	bool nanoseconds;
 };
 
 static uint64_t verify_errors(const struct figures *x) { return x->f.compaction_verify_errors; }
 static uint64_t db_size(const struct figures *x) { return (uint64_t)x->f.db_size; }
-static uint64_t disk_full(const struct figures *x) { return x->c.disk_full; }
-static uint64_t syncs(const struct figures *x) { return x->c.syncs; }
-static uint64_t sync_errors(const struct figures *x) { return x->c.sync_errors; }
-static uint64_t sync_us(const struct figures *x) { return x->c.sync_us; }
-static uint64_t wal_bytes(const struct figures *x) { return x->c.wal_bytes; }
+static uint64_t disk_full(const struct figures *x) { return x->f.disk_full; }
+static uint64_t syncs(const struct figures *x) { return x->f.syncs; }
+static uint64_t sync_errors(const struct figures *x) { return x->f.sync_errors; }
+static uint64_t sync_ns(const struct figures *x) { return x->f.sync_ns; }
+static uint64_t wal_bytes(const struct figures *x) { return x->f.wal_bytes; }
 static uint64_t txid(const struct figures *x) { return x->f.txid; }
 static uint64_t wal_size(const struct figures *x) { return (uint64_t)x->f.wal_size; }
 
@@ -100,7 +100,7 @@ static const struct family before_l0[] = {
 static const struct family after_replicas[] = {
 	{ "litestream_sync_count", "counter", "Syncs of the WAL to local LTX files.", syncs, false },
 	{ "litestream_sync_error_count", "counter", "Syncs that failed.", sync_errors, false },
-	{ "litestream_sync_seconds", "counter", "Seconds spent in syncs.", sync_us, true },
+	{ "litestream_sync_seconds", "counter", "Seconds spent in syncs.", sync_ns, true },
 	{ "litestream_total_wal_bytes", "counter", "Bytes of WAL that went into level-0 LTX files.", wal_bytes, false },
 	{ "litestream_txid", "gauge", "Newest transaction ID.", txid, false },
 	{ "litestream_wal_size", "gauge", "Bytes of the WAL up to its last commit, without stale frames.", wal_size, false },
@@ -122,8 +122,8 @@ static void databases(struct writer *w, const struct family *families, size_t n)
 			buf_fmt(w->out, "%s{db=", f->name);
 			quoted(w->out, x.f.path);
 			buf_char(w->out, '}');
-			if (f->microseconds)
-				real(w->out, (double)f->value(&x) / 1e6);
+			if (f->nanoseconds)
+				real(w->out, (double)f->value(&x) / 1e9);
 			else
 				number(w->out, f->value(&x));
 		}
@@ -147,16 +147,16 @@ static void checkpoints(struct writer *w)
 		for (int i = 0; i < w->source->count; i++) {
 			read_figures(w, w->order[i], &x);
 			for (int mode = 0; mode < DB_MODES; mode++) {
-				if (!x.c.checkpoints[mode])
+				if (!x.c.count[mode])
 					continue;
 				head(w, checkpoint_families[f].name, "counter", checkpoint_families[f].help);
 				buf_fmt(w->out, "%s{db=", checkpoint_families[f].name);
 				quoted(w->out, x.f.path);
 				buf_fmt(w->out, ",mode=\"%s\"}", db_checkpoint_mode_name((enum db_checkpoint_mode)mode));
 				if (f == 2)
-					real(w->out, (double)x.c.checkpoint_us[mode] / 1e6);
+					real(w->out, (double)x.c.us[mode] / 1e6);
 				else
-					number(w->out, f ? x.c.checkpoint_errors[mode] : x.c.checkpoints[mode]);
+					number(w->out, f ? x.c.errors[mode] : x.c.count[mode]);
 			}
 		}
 	}

@@ -28,7 +28,7 @@ struct metrics_scrapes {
 struct metrics_source {
 	int count;
 	const char *(*path)(void *ctx, int i);
-	void (*read)(void *ctx, int i, struct managed_facts *facts, struct db_counters *counters);
+	void (*read)(void *ctx, int i, struct managed_facts *facts, struct db_checkpoint_counters *checkpoints);
 	void *ctx;
 };
 /* Appends; without memory *out fails (buf_ok). */

@@ -13,12 +13,12 @@ static const char *listed_path(void *ctx, int i)
 	return db_path(managed_db(((struct listing *)ctx)->m[i]));
 }
 
-static void listed_read(void *ctx, int i, struct managed_facts *facts, struct db_counters *counters)
+static void listed_read(void *ctx, int i, struct managed_facts *facts, struct db_checkpoint_counters *checkpoints)
 {
 	struct managed *m = ((struct listing *)ctx)->m[i];
 
 	managed_facts(m, facts);
-	db_counters(managed_db(m), counters);
+	db_checkpoint_counters(managed_db(m), checkpoints);
 }
 
 void metrics_write_store(struct buf *out, struct store *s, const struct metrics_scrapes *scrapes)

@@ -50,7 +50,7 @@ enum db_checkpoint_need db_checkpoint_need(const struct db *d)
 {
 	int64_t now = os_mono_us(), due = time_due_us(d), end = d->position.offset;
 
-	if (!d->r || now < d->checkpoint_retry_us || fruitless(d))
+	if (!d->r || now < d->checkpoint_retry_us || fruitless(d) || atomic_load(&d->snapshotting))
 		return DB_CHECKPOINT_NONE;
 	if (end >= wal_offset(d->page_size, (uint64_t)d->o.truncate_pages))
 		return DB_CHECKPOINT_BRAKE;
@@ -63,7 +63,7 @@ int64_t db_checkpoint_due_us(const struct db *d)
 {
 	int64_t due = time_due_us(d);
 
-	if (!d->r || fruitless(d))
+	if (!d->r || fruitless(d) || atomic_load(&d->snapshotting))
 		return 0;
 	if (d->position.offset >= wal_offset(d->page_size, (uint64_t)d->o.min_checkpoint_pages))
 		due = d->checkpoint_retry_us ? d->checkpoint_retry_us : os_mono_us();

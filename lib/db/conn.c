@@ -205,22 +205,32 @@ int db_checkpoint_passive(sqlite3 *c, int *frames, int *backfilled, struct err *
 	return rc == SQLITE_OK ? 0 : db_sqlite_error(c, rc, "checkpoint", e);
 }
 
-int db_file_read(struct db *d, void *bytes, int n, int64_t offset, struct err *e)
+int db_handle_read(sqlite3_file *f, const char *path, void *bytes, int n, int64_t offset, struct err *e)
 {
-	int rc = d->r_file->pMethods->xRead(d->r_file, bytes, n, offset);
+	int rc = f->pMethods->xRead(f, bytes, n, offset);
 
 	if (rc == SQLITE_IOERR_SHORT_READ)
-		return err_set(e, ERR_CORRUPT, "%s ends before byte %lld", d->path, (long long)offset + n);
-	return rc == SQLITE_OK ? 0 : db_sqlite_error(d->r, rc, "read database", e);
+		return err_set(e, ERR_CORRUPT, "%s ends before byte %lld", path, (long long)offset + n);
+	return rc == SQLITE_OK ? 0 : db_sqlite_error(NULL, rc, "read database", e);
+}
+
+int db_handle_size(sqlite3_file *f, int64_t *size, struct err *e)
+{
+	sqlite3_int64 bytes = 0;
+	int rc = f->pMethods->xFileSize(f, &bytes);
+
+	*size = bytes;
+	return rc == SQLITE_OK ? 0 : db_sqlite_error(NULL, rc, "size of database", e);
+}
+
+int db_file_read(struct db *d, void *bytes, int n, int64_t offset, struct err *e)
+{
+	return db_handle_read(d->r_file, d->path, bytes, n, offset, e);
 }
 
 int db_file_size(struct db *d, int64_t *size, struct err *e)
 {
-	sqlite3_int64 bytes = 0;
-	int rc = d->r_file->pMethods->xFileSize(d->r_file, &bytes);
-
-	*size = bytes;
-	return rc == SQLITE_OK ? 0 : db_sqlite_error(d->r, rc, "size of database", e);
+	return db_handle_size(d->r_file, size, e);
 }
 
 /*

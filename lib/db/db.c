@@ -41,6 +41,20 @@ static int check_options(const struct db_options *o, struct err *e)
 	return 0;
 }
 
+static int copy_replicas(struct db *d)
+{
+	size_t n = (size_t)d->o.replica_count;
+
+	if (!n)
+		return 0;
+	d->replicas = malloc(n * sizeof(*d->replicas));
+	if (!d->replicas)
+		return -1;
+	memcpy(d->replicas, d->o.replicas, n * sizeof(*d->replicas));
+	d->o.replicas = d->replicas;
+	return 0;
+}
+
 int db_create(const struct db_options *o, struct db **out, struct err *e)
 {
 	struct db *d;
@@ -67,7 +81,7 @@ int db_create(const struct db_options *o, struct db **out, struct err *e)
 		goto nomem;
 	d->l0_dir = joined(d->meta_path, "/ltx/0");
 	d->sidecar_path = joined(d->meta_path, "/position");
-	if (!d->l0_dir || !d->sidecar_path)
+	if (!d->l0_dir || !d->sidecar_path || copy_replicas(d))
 		goto nomem;
 	d->o.path = d->path;
 	d->o.meta_path = d->meta_path;
@@ -91,6 +105,7 @@ void db_free(struct db *d)
 	free(d->l0_dir);
 	free(d->sidecar_path);
 	db_diag_free(d);
+	free(d->replicas);
 	free(d);
 }
 

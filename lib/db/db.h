@@ -38,7 +38,10 @@ struct db;
 struct db_options {
 	const char *path;               /* absolute and clean */
 	const char *meta_path;          /* NULL = DIR/.NAME-litestream */
-	struct replica *replica;        /* asked once per opening whether it is ahead of us; may be NULL */
+	/* Asked once, and anew when local files have vanished, whether one is ahead of us: the next TXID lies behind them
+	 * all. Borrowed; the array is copied. One that does not answer is passed over if another does. */
+	struct replica *const *replicas;
+	int replica_count;
 	int64_t busy_timeout_ms;        /* of our SQLite connections */
 	int64_t min_checkpoint_pages;   /* WAL pages from which a checkpoint is due; > 0 */
 	int64_t truncate_pages;         /* WAL pages from which the WAL file is cut at the next restart; 0 = default */
@@ -65,6 +68,8 @@ void db_free(struct db *d);
 
 enum db_sync_flags {
 	DB_SYNC_NO_CHECKPOINT = 1, /* leave checkpoints out (the last sync before a stop) */
+	DB_SYNC_NO_COPY = 2, /* a full copy of a large database is not begun, but asked for (wants_copy) */
+	DB_SYNC_REST = 4, /* nothing is new, and all of the WAL can be moved to the database: let go of it (rest.c) */
 };
 
 struct db_sync_result {
@@ -73,7 +78,15 @@ struct db_sync_result {
 	int files;     /* LTX files that came to be */
 	bool restarted; /* a checkpoint of ours restarted the WAL */
 	bool unpublished; /* somebody is in the middle of a commit: db_changed will tell, but no event will */
+	bool wants_copy; /* DB_SYNC_NO_COPY: sync again without it; nothing else was done */
+	bool rests;      /* DB_SYNC_REST: closed; db_stirred() tells when there may be something new */
+	int copies;      /* of the files, full copies */
+	int64_t wal_bytes; /* taken from the WAL into files */
+	int checkpoints, checkpoint_errors;
+	int64_t checkpoint_ns;
+	int64_t db_size, wal_size, wal_offset; /* bytes: of the database, of the WAL's current generation, of it read */
 };
+enum { DB_COPY_SMALL = 4 << 20 }; /* a database up to this size is copied whatever DB_SYNC_NO_COPY says */
 
 /*
  * Opens the database if need be, copies everything committed into LTX files, then checkpoints if one is due. Nothing new
@@ -93,19 +106,27 @@ int db_reset(struct db *d, const char *why, struct err *e);
 /* Loop thread, only while no job of this db runs: has a transaction been published since the last sync? Reads mapped
  * memory only. false when the database is not open. */
 bool db_changed(struct db *d);
+/*
+ * Under the same rule, after a sync that ended in `rests`: may anything have happened to the database since? Two looks
+ * at names, nothing is opened. Always true when it does not rest.
+ */
+bool db_stirred(const struct db *d);
 /* Under the same rule: bytes of published WAL behind the last sync (for syncs that are due by size); 0 when not open. */
 int64_t db_unread_bytes(struct db *d);
 
 /* ---- facts; valid between jobs ---- */
 bool db_is_open(const struct db *d);
 uint64_t db_txid(const struct db *d);
+/* The newest local TXID by the names of files, for a database that was not opened yet; 0 = none. */
+uint64_t db_local_txid(const struct db *d);
 const char *db_path(const struct db *d);
 const char *db_wal_path(const struct db *d);
 const char *db_meta_path(const struct db *d);
 const char *db_name(const struct db *d); /* base name, for log lines */
 /* "META/ltx/0/…ltx" of a TXID; malloc'ed, NULL only without memory. */
 char *db_l0_path(const struct db *d, uint64_t txid);
-/* When the next checkpoint (by time, or one to be tried again) is due: os_mono_us() time, 0 = none is. */
+/* When the next checkpoint (by time, or one to be tried again) is due: os_mono_us() time, 0 = none is, or none may be
+ * while a snapshot is being written (snapshot.h): ask again after its end. */
 int64_t db_checkpoint_due_us(const struct db *d);
 
 /* ---- progress of a long full copy; any thread ---- */

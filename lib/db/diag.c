@@ -53,7 +53,6 @@ static void begin(struct db *d, const char *operation, const char *mode)
 void db_diag_sync(struct db *d)
 {
 	begin(d, "sync", NULL);
-	d->diag.sync_began_us = d->diag.started_us;
 }
 
 void db_diag_checkpoint(struct db *d, enum db_checkpoint_mode mode)
@@ -85,25 +84,24 @@ void db_diag_snapshot(struct db *d, const char *reason)
 	pthread_mutex_unlock(&d->diag.lock);
 }
 
-void db_diag_written(struct db *d, int64_t wal_bytes)
+void db_diag_written(struct db *d)
 {
 	pthread_mutex_lock(&d->diag.lock);
 	touch(&d->diag, "sync_complete");
 	d->diag.snapshotting = false;
 	d->diag.txid = d->position.txid;
 	d->diag.wal_offset = d->position.offset;
-	d->diag.counters.wal_bytes += (uint64_t)wal_bytes;
 	pthread_mutex_unlock(&d->diag.lock);
 }
 
 void db_diag_checkpoint_end(struct db *d, enum db_checkpoint_mode mode, int rc, const struct err *e)
 {
-	struct db_counters *n = &d->diag.counters;
+	struct db_checkpoint_counters *n = &d->diag.checkpoints;
 
 	pthread_mutex_lock(&d->diag.lock);
-	n->checkpoints[mode]++;
-	n->checkpoint_errors[mode] += rc && !err_is(e, ERR_CANCELLED);
-	n->checkpoint_us[mode] += (uint64_t)(os_mono_us() - d->diag.started_us);
+	n->count[mode]++;
+	n->errors[mode] += rc && !err_is(e, ERR_CANCELLED);
+	n->us[mode] += (uint64_t)(os_mono_us() - d->diag.started_us);
 	pthread_mutex_unlock(&d->diag.lock);
 }
 
@@ -117,10 +115,6 @@ void db_diag_sync_end(struct db *d, int rc, const struct err *e)
 	s->active = s->snapshotting = false;
 	free(s->error);
 	s->error = error;
-	s->counters.syncs++;
-	s->counters.sync_errors += rc && !err_is(e, ERR_CANCELLED);
-	s->counters.sync_us += (uint64_t)(s->updated_us - s->sync_began_us);
-	s->counters.disk_full = rc && err_is(e, ERR_FULL);
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -151,9 +145,9 @@ void db_diag(struct db *d, struct db_diag *out)
 	pthread_mutex_unlock(&s->lock);
 }
 
-void db_counters(struct db *d, struct db_counters *out)
+void db_checkpoint_counters(struct db *d, struct db_checkpoint_counters *out)
 {
 	pthread_mutex_lock(&d->diag.lock);
-	*out = d->diag.counters;
+	*out = d->diag.checkpoints;
 	pthread_mutex_unlock(&d->diag.lock);
 }

@@ -37,14 +37,11 @@ struct db_diag {
 /* Any thread. */
 void db_diag(struct db *d, struct db_diag *out);
 
-/* Since db_create. A cancelled operation is counted, but not as an error. */
-struct db_counters {
-	uint64_t syncs, sync_errors, sync_us;
-	uint64_t wal_bytes; /* read from the WAL into level-0 files */
-	uint64_t checkpoints[DB_MODES], checkpoint_errors[DB_MODES], checkpoint_us[DB_MODES];
-	bool disk_full;     /* the last sync failed for want of space */
+/* Checkpoints since db_create. A cancelled one is counted, but not as an error. */
+struct db_checkpoint_counters {
+	uint64_t count[DB_MODES], errors[DB_MODES], us[DB_MODES];
 };
 /* Any thread. */
-void db_counters(struct db *d, struct db_counters *out);
+void db_checkpoint_counters(struct db *d, struct db_checkpoint_counters *out);
 
 #endif

@@ -34,7 +34,7 @@ struct db_position {
 	bool same_boot; /* the machine has not been started anew since: what was written to the WAL is still there */
 };
 
-/* What diag.h tells; everything under the lock, but for the last. */
+/* What diag.h tells; everything under the lock. */
 struct db_diag_state {
 	pthread_mutex_t lock;
 	const char *operation, *phase, *mode, *reason; /* constants */
@@ -43,14 +43,20 @@ struct db_diag_state {
 	int64_t started_ms, updated_ms, started_us, updated_us;
 	uint64_t txid;
 	int64_t wal_size, wal_offset;
-	struct db_counters counters;
-	int64_t sync_began_us; /* the job's only: a checkpoint inside has a start of its own */
+	struct db_checkpoint_counters checkpoints;
+};
+
+/* A file as it was at a moment after which every change shows. */
+struct db_stamp {
+	struct db_inode inode;
+	int64_t size, changed_ns;
 };
 
 struct db {
 	struct db_options o;
 	char *path, *wal_path, *shm_path, *dir_path, *meta_path, *l0_dir, *sidecar_path;
 	const char *name; /* inside path */
+	struct replica **replicas; /* o.replicas */
 
 	/* Open state; everything down to `registered` is off while r == NULL. */
 	sqlite3 *r;           /* holds the read transaction */
@@ -67,6 +73,7 @@ struct db {
 	bool low_mark;   /* it may have begun where everything was backfilled (checkpoint.c, db_read_renew) */
 	bool recovered;  /* the replica was asked since the position was read */
 	bool registered; /* the inode stands in the table */
+	bool told;       /* "initialized db" was logged: a database that wakes up is no news */
 
 	/* Since the end of a sync that reached the end of the WAL the lock was never given up outside of the sealed
 	 * sequence: at most one new generation can follow what was read. */
@@ -74,6 +81,17 @@ struct db {
 
 	bool position_known;
 	struct db_position position;
+	/*
+	 * As it was let go of (rest.c): all that it had was in the database file, and in our files. While that file is
+	 * untouched, whatever happened since stands in the WAL as it is now, from its first frame on.
+	 */
+	struct {
+		bool valid;
+		uint64_t txid;
+		struct db_stamp database, wal;
+	} rest;
+	bool untouched;              /* since then, as found under the read lock */
+	bool copy_wanted;            /* DB_SYNC_NO_COPY was in the way */
 	const char *snapshot_reason; /* not NULL: the next file must be a full copy, whatever the WAL says */
 	struct wal_index seen;       /* the wal-index as it stood when the last sync began */
 	bool seen_valid;
@@ -85,12 +103,15 @@ struct db {
 
 	struct db_progress progress;
 	struct db_diag_state diag;
+	atomic_bool snapshotting; /* from db_snapshot_begin to db_snapshot_end: no checkpoints */
 };
 
 /* Buffers of one sync; none of them lives longer, so an idle database holds none. */
 enum { DB_BUFFER_SIZE = 256 << 10 };
 struct db_work {
 	struct wal_pages *pages;
+	int copies;        /* full copies that were written */
+	int64_t wal_bytes; /* of the WAL that were read into files */
 	struct ltx_encoder encoder;
 	uint8_t frame[LTX_FRAME_MAX];
 	uint8_t page[LTX_PAGE_SIZE_MAX];
@@ -110,7 +131,7 @@ void db_diag_checkpoint_end(struct db *d, enum db_checkpoint_mode mode, int rc, 
 void db_diag_phase(struct db *d, const char *phase);
 void db_diag_wal(struct db *d, int64_t size);
 void db_diag_snapshot(struct db *d, const char *reason);
-void db_diag_written(struct db *d, int64_t wal_bytes);
+void db_diag_written(struct db *d);
 
 /* ---- inodes.c ---- */
 /* Registers the file; ERR_EXISTS with the other name when it is there already. Any thread. */
@@ -127,7 +148,10 @@ void db_read_end(struct db *d);
 int db_bump(struct db *d, struct err *e);
 /* Frames in the log and frames in the database after it; both -1 while somebody else checkpoints (ERR_BUSY). */
 int db_checkpoint_passive(sqlite3 *c, int *frames, int *backfilled, struct err *e);
-/* Exactly n bytes of the database file. */
+/* Exactly n bytes of a database file, through a connection's own handle. */
+int db_handle_read(sqlite3_file *f, const char *path, void *bytes, int n, int64_t offset, struct err *e);
+int db_handle_size(sqlite3_file *f, int64_t *size, struct err *e);
+/* The same of r's. */
 int db_file_read(struct db *d, void *bytes, int n, int64_t offset, struct err *e);
 int db_file_size(struct db *d, int64_t *size, struct err *e);
 /* Reads the wal-index, repairing a torn one by a transaction of ours. */
@@ -170,6 +194,23 @@ struct wal_source db_wal_source(struct db *d);
 /* w->pages: what a scan of the old generation has found, up to its last commit. 1, 0, -1 */
 int db_tail_is_true(struct db *d, struct db_work *w, const struct db_proof *proof, uint32_t commit, struct err *e);
 
+/* ---- copy.c: pages on their way into an LTX file ---- */
+struct db_copy {
+	sqlite3_file *file; /* the database's, of a connection that nobody else uses meanwhile */
+	struct os_file *wal;
+	const char *path;
+	uint32_t page_size;
+	struct db_work *w; /* pages: sorted; page, buffer: used here; encoder: where they go */
+	/* After each page; may end the copy with -1. */
+	int (*step)(void *ctx, uint32_t pgno, struct err *e);
+	void *ctx;
+	int64_t piece_start, piece_end; /* a piece of the database file is in w->buffer */
+};
+int db_copy_wal_page(struct db_copy *c, const struct wal_page *p, struct err *e);
+int db_copy_file_page(struct db_copy *c, uint32_t pgno, struct err *e);
+/* Pages 1..commit but the lock page, from the WAL where w->pages has them. */
+int db_copy_everything(struct db_copy *c, uint32_t commit, struct err *e);
+
 /* ---- write.c ---- */
 struct db_written {
 	bool created;
@@ -179,9 +220,20 @@ int db_write(struct db *d, struct db_work *w, const struct db_proof *p, int64_t 
              struct err *e);
 
 /* ---- sync.c ---- */
-enum db_catch_up_flags { DB_CATCH_NO_SNAPSHOT = 1 };
+struct db_work *db_work_create(struct db *d, struct err *e);
+void db_work_free(struct db_work *w);
+enum db_catch_up_flags {
+	DB_CATCH_NO_SNAPSHOT = 1,
+	DB_CATCH_NO_LARGE_COPY = 2, /* sets copy_wanted and returns 0 instead */
+};
 /* Writes files until all is read that the WAL held at the call; ERR_BUSY with DB_CATCH_NO_SNAPSHOT when a full copy would be needed. */
 int db_catch_up(struct db *d, struct db_work *w, unsigned flags, int *files, struct err *e);
+
+/* ---- rest.c ---- */
+/* After a sync that found nothing: 1 = closed, 0 = not now, -1. */
+int db_rest(struct db *d, struct db_work *w, int *files, struct err *e);
+/* Under the read lock: is the database file as it was when it was let go of? */
+void db_rest_look(struct db *d);
 
 /* ---- checkpoint.c ---- */
 enum db_checkpoint_need { DB_CHECKPOINT_NONE, DB_CHECKPOINT_NORMAL, DB_CHECKPOINT_BRAKE };

@@ -200,8 +200,8 @@ static void remember_owners(struct db *d, const struct os_stat *st)
 	d->dir_owner = (struct os_owner){ 0700, (uint32_t)-1, (uint32_t)-1 };
 	if (!os_stat(d->dir_path, &dir, NULL))
 		d->dir_owner = (struct os_owner){ dir.mode, dir.uid, dir.gid };
-	if (d->o.replica)
-		replica_set_owner(d->o.replica, &d->file_owner, &d->dir_owner);
+	for (int i = 0; i < d->o.replica_count; i++)
+		replica_set_owner(d->o.replicas[i], &d->file_owner, &d->dir_owner);
 }
 
 enum { OPEN_AGAIN = -2, OPEN_TRIES = 8 };
@@ -236,7 +236,9 @@ static int open_steps(struct db *d, struct err *e)
 		return rc < 0 ? -1 : OPEN_AGAIN;
 	if (!d->position_known && db_position_load(d, e))
 		return -1;
-	log_info("initialized db", LS("system", "store"), LS("path", d->path));
+	if (!d->told)
+		log_info("initialized db", LS("system", "store"), LS("path", d->path));
+	d->told = true;
 	return DB_OPEN_OK;
 }
 

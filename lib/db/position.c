@@ -217,12 +217,22 @@ int db_position_load(struct db *d, struct err *e)
 		read_sidecar(d, &p);
 	d->position = p;
 	d->position_known = true;
-	d->recovered = false;
+	/* What we let go of and find again as it was needs no second asking. */
+	d->recovered = d->rest.valid && p.txid == d->rest.txid;
 	return 0;
 }
 
+uint64_t db_local_txid(const struct db *d)
+{
+	uint64_t newest = 0;
+
+	os_dir_list(d->l0_dir, newest_visit, &newest, NULL);
+	return newest;
+}
+
 /* The bytes of a level-0 file of the replica, verified and fsynced, at `staging`. */
-static int fetch_to(struct db *d, const struct replica_item *item, const char *staging, struct err *e)
+static int fetch_to(struct db *d, struct replica *from, const struct replica_item *item, const char *staging,
+                    struct err *e)
 {
 	struct replica_reader *reader = NULL;
 	struct os_file f = OS_FILE_NONE;
@@ -238,7 +248,7 @@ static int fetch_to(struct db *d, const struct replica_item *item, const char *s
 		goto out;
 	}
 	if (os_file_open(&f, staging, O_RDWR | O_CREAT | O_TRUNC, 0600, e) ||
-	    replica_open_resumable(d->o.replica, item, d->o.cancel, &reader, e))
+	    replica_open_resumable(from, item, d->o.cancel, &reader, e))
 		goto out;
 	for (; got; at += (int64_t)got) {
 		if (reader->read(reader, work, CHUNK, &got, e) || (got && os_file_write(&f, work, got, at, e)))
@@ -260,7 +270,7 @@ out:
 }
 
 /* Makes the replica's newest level-0 file our newest: its TXID and time are what ours follow. */
-static int fetch_newest(struct db *d, const struct replica_item *item, struct err *e)
+static int fetch_newest(struct db *d, struct replica *from, const struct replica_item *item, struct err *e)
 {
 	char *path = db_l0_path(d, item->max_txid), *staging = path ? malloc(strlen(path) + sizeof(".tmp")) : NULL;
 	int rc = -1;
@@ -270,7 +280,7 @@ static int fetch_newest(struct db *d, const struct replica_item *item, struct er
 		return err_nomem(e);
 	}
 	strcat(strcpy(staging, path), ".tmp");
-	rc = fetch_to(d, item, staging, e) || clear_local(d, e) || os_rename(staging, path, e) || os_dir_sync(d->l0_dir, e) ?
+	rc = fetch_to(d, from, item, staging, e) || clear_local(d, e) || os_rename(staging, path, e) || os_dir_sync(d->l0_dir, e) ?
 	             -1 : 0;
 	if (rc)
 		os_unlink(staging, NULL);
@@ -282,55 +292,95 @@ static int fetch_newest(struct db *d, const struct replica_item *item, struct er
 	return rc;
 }
 
+/* What the replicas hold: the newest object of any level, and the newest of level 0. */
+struct newest {
+	uint64_t txid;
+	struct replica_item l0;
+	struct replica *has_l0;
+};
+
+static int ask(struct replica *r, struct newest *n, struct err *e)
+{
+	struct replica_list files = { 0 };
+	int rc = replica_list_levels(r, 0, LTX_LEVEL_MAX, false, &files, e);
+
+	for (int i = 0; !rc && i < files.count; i++) {
+		const struct replica_item *it = &files.items[i];
+
+		if (it->max_txid > n->txid)
+			n->txid = it->max_txid;
+		if (it->level == 0 && it->min_txid == it->max_txid && it->max_txid > n->l0.max_txid) {
+			n->l0 = *it;
+			n->has_l0 = r;
+		}
+	}
+	replica_list_free(&files);
+	return rc;
+}
+
+/* One that cannot be reached does not hold up the others; whoever uploads to it compares what it has at the first contact. */
+static int ask_all(struct db *d, struct newest *n, struct err *e)
+{
+	struct err first = ERR_INIT;
+	int answers = 0;
+
+	for (int i = 0; i < d->o.replica_count; i++) {
+		struct err why = ERR_INIT;
+
+		if (!ask(d->o.replicas[i], n, &why)) {
+			answers++;
+			continue;
+		}
+		if (!first.code)
+			first = why;
+		if (d->o.replica_count > 1)
+			log_warn("replica cannot be asked what it holds, going on without it", LS("system", "store"),
+			         LS("db", d->name), LS("replica", replica_type(d->o.replicas[i])), LS("error", err_text(&why)));
+	}
+	if (answers)
+		return 0;
+	if (e)
+		*e = first;
+	return -1;
+}
+
 /*
- * The next TXID must lie behind everything the replica holds, at any level: retention or a bucket's own rules may have
+ * The next TXID must lie behind everything the replicas hold, at any level: retention or a bucket's own rules may have
  * left no level 0 there. The history goes on with a full copy behind it.
  */
 int db_position_recover(struct db *d, struct err *e)
 {
-	struct replica_list files = { 0 };
-	const struct replica_item *newest = NULL, *newest_l0 = NULL;
-	int rc = -1;
+	struct newest n = { 0 };
 
-	if (d->recovered || !d->o.replica) {
+	if (d->recovered || !d->o.replica_count) {
 		d->recovered = true;
 		return 0;
 	}
-	if (replica_list_levels(d->o.replica, 0, LTX_LEVEL_MAX, false, &files, e))
-		goto out;
-	for (int i = 0; i < files.count; i++) {
-		const struct replica_item *it = &files.items[i];
-
-		if (!newest || it->max_txid > newest->max_txid)
-			newest = it;
-		if (it->level == 0 && it->min_txid == it->max_txid && (!newest_l0 || it->max_txid > newest_l0->max_txid))
-			newest_l0 = it;
-	}
-	if (newest && newest->max_txid > d->position.txid) {
+	if (ask_all(d, &n, e))
+		return -1;
+	if (n.txid > d->position.txid) {
 		log_info("detected database behind replica", LS("system", "store"), LS("db", d->name),
-		         LX("db_txid", d->position.txid), LX("replica_txid", newest->max_txid));
-		if (newest_l0 && newest_l0->max_txid == newest->max_txid) {
-			if (fetch_newest(d, newest_l0, e) || db_position_load(d, e))
-				goto out;
+		         LX("db_txid", d->position.txid), LX("replica_txid", n.txid));
+		if (n.l0.max_txid == n.txid) {
+			if (fetch_newest(d, n.has_l0, &n.l0, e) || db_position_load(d, e))
+				return -1;
 			/* Somebody else's position in the WAL, or one of ours from another life: proven is nothing. */
 			d->snapshot_reason = "replica is ahead";
 		} else {
 			if (clear_local(d, e))
-				goto out;
-			d->position = (struct db_position){ .txid = newest->max_txid };
+				return -1;
+			d->position = (struct db_position){ .txid = n.txid };
 		}
 	}
 	d->recovered = true;
-	rc = 0;
-out:
-	replica_list_free(&files);
-	return rc;
+	return 0;
 }
 
 int db_reset(struct db *d, const char *why, struct err *e)
 {
 	log_info("resetting local litestream state", LS("system", "store"), LS("db", d->name), LS("reason", why));
 	d->snapshot_reason = why;
+	d->rest.valid = false;
 	d->continuity = false;
 	d->recovered = false;
 	d->position_known = true;

@@ -18,6 +18,8 @@
  *                                               does not end with a frame. The chain of S from C finds it: TAIL first, if
  *                                               it holds commits, then HEAD. Not after a start of the machine: a loss of
  *                                               power may have taken frames before ours, and the restart has hidden it.
+ *   other salts, database file untouched since - we let go of it (rest.c) when all that was read was in it: what is not
+ *                                               in the WAL as it is now has never been. HEAD.
  *   anything else                             - not proven: SNAPSHOT, a full copy under the next TXID.
  *
  * Random histories against this rule are in tests/model.
@@ -206,6 +208,10 @@ static int decide(struct db *d, struct db_work *w, struct db_proof *p, struct er
 		return snapshot(p, d->snapshot_reason);
 	if (!pos->has_place)
 		return snapshot(p, "replica is ahead");
+	if (!same && d->untouched) {
+		head(p, DB_STEP_HEAD);
+		return 0;
+	}
 	if (!same && d->continuity) {
 		if (next)
 			head(p, DB_STEP_HEAD);

@@ -11,7 +11,7 @@
 
 enum { ATTEMPTS_MAX = 8 };
 
-static struct db_work *work_create(struct db *d, struct err *e)
+struct db_work *db_work_create(struct db *d, struct err *e)
 {
 	struct db_work *w = malloc(sizeof(*w));
 
@@ -19,12 +19,16 @@ static struct db_work *work_create(struct db *d, struct err *e)
 		free(w);
 		w = NULL;
 	}
-	if (!w)
+	if (w) {
+		w->copies = 0;
+		w->wal_bytes = 0;
+	} else {
 		err_nomem(e);
+	}
 	return w;
 }
 
-static void work_free(struct db_work *w)
+void db_work_free(struct db_work *w)
 {
 	if (w)
 		wal_pages_free(w->pages);
@@ -36,7 +40,7 @@ static void work_free(struct db_work *w)
  * (mark 0) does not keep a writer from restarting the WAL; one more frame does, unless there is nothing to lose because
  * we have read to the very end.
  */
-static int hold(struct db *d, struct err *e)
+static int take_lock(struct db *d, struct err *e)
 {
 	const struct db_position *p = &d->position;
 	struct wal_index index;
@@ -58,6 +62,14 @@ static int hold(struct db *d, struct err *e)
 	    p->offset == wal_offset(d->page_size, index.frames))
 		return 0;
 	return db_bump(d, e);
+}
+
+static int hold(struct db *d, struct err *e)
+{
+	if (take_lock(d, e))
+		return -1;
+	db_rest_look(d);
+	return 0;
 }
 
 /*
@@ -84,6 +96,7 @@ static int catch_up_once(struct db *d, struct db_work *w, unsigned flags, int *f
 {
 	struct db_proof proof;
 	struct db_written written;
+	int64_t size;
 
 	db_diag_phase(d, "verify");
 	if (db_prove(d, w, &proof, e))
@@ -91,13 +104,25 @@ static int catch_up_once(struct db *d, struct db_work *w, unsigned flags, int *f
 	db_diag_wal(d, proof.index.frames ? wal_offset(d->page_size, proof.index.frames) : 0);
 	if (proof.step == DB_STEP_SNAPSHOT && (flags & DB_CATCH_NO_SNAPSHOT))
 		return err_set(e, ERR_BUSY, "%s needs a full copy first", d->path);
+	if (proof.step == DB_STEP_SNAPSHOT && (flags & DB_CATCH_NO_LARGE_COPY)) {
+		if (db_file_size(d, &size, e))
+			return -1;
+		d->copy_wanted = size > DB_COPY_SMALL;
+		if (d->copy_wanted)
+			return 0;
+	}
 	memset(&written, 0, sizeof(written));
 	if (proof.step != DB_STEP_NONE && db_write(d, w, &proof, d->o.max_sync_wal_bytes, &written, e))
 		return -1;
-	*files += written.created;
+	if (written.created) {
+		++*files;
+		w->copies += proof.step == DB_STEP_SNAPSHOT;
+		w->wal_bytes += d->position.offset - proof.start;
+	}
 	if (written.limited || proof.step == DB_STEP_TAIL)
 		return 1;
 	d->continuity = true;
+	d->rest.valid = d->untouched = false;
 	d->seen = proof.index;
 	d->seen_valid = true;
 	d->unpublished = has_unpublished(d, &proof);
@@ -182,29 +207,60 @@ static void let_go_if_large(struct db *d)
 	d->continuity = false;
 }
 
+static int checkpoint_if_due(struct db *d, struct db_work *w, struct db_sync_result *r, struct err *e)
+{
+	enum db_checkpoint_need need = db_checkpoint_need(d);
+	int64_t began = os_mono_us();
+	int rc;
+
+	if (need == DB_CHECKPOINT_NONE)
+		return 0;
+	rc = db_checkpoint(d, w, need == DB_CHECKPOINT_BRAKE, &r->files, &r->restarted, e);
+	r->checkpoints++;
+	r->checkpoint_errors += rc != 0;
+	r->checkpoint_ns += (os_mono_us() - began) * 1000;
+	return rc;
+}
+
+static void tell_sizes(const struct db *d, struct db_sync_result *r)
+{
+	r->db_size = (int64_t)d->position.commit * d->page_size;
+	r->wal_size = d->seen_valid ? wal_offset(d->page_size, d->seen.frames) : d->position.offset;
+	r->wal_offset = d->position.offset;
+}
+
 static int sync_open(struct db *d, unsigned flags, struct db_sync_result *r, struct err *e)
 {
-	struct db_work *w = work_create(d, e);
-	enum db_checkpoint_need need;
-	int rc = -1;
+	struct db_work *w = db_work_create(d, e);
+	unsigned catch = flags & DB_SYNC_NO_COPY ? DB_CATCH_NO_LARGE_COPY : 0;
+	int rc = -1, rests = 0;
 
 	if (!w)
 		return -1;
+	d->copy_wanted = false;
 	if (!d->position_known && db_position_load(d, e))
 		goto out;
-	if (hold(d, e) || db_position_recover(d, e) || db_catch_up(d, w, 0, &r->files, e))
+	if (hold(d, e) || db_position_recover(d, e) || db_catch_up(d, w, catch, &r->files, e))
 		goto out;
+	r->wants_copy = d->copy_wanted;
+	if (r->wants_copy) {
+		rc = 0;
+		goto out;
+	}
 	db_diag_phase(d, "checkpoint_if_needed");
-	need = flags & DB_SYNC_NO_CHECKPOINT ? DB_CHECKPOINT_NONE : db_checkpoint_need(d);
-	if (need != DB_CHECKPOINT_NONE && db_checkpoint(d, w, need == DB_CHECKPOINT_BRAKE, &r->files, &r->restarted, e))
+	if ((!(flags & DB_SYNC_NO_CHECKPOINT) && checkpoint_if_due(d, w, r, e)) || db_read_raise(d, w, &r->files, e))
 		goto out;
-	if (db_read_raise(d, w, &r->files, e))
+	tell_sizes(d, r);
+	if ((flags & DB_SYNC_REST) && !r->files && (rests = db_rest(d, w, &r->files, e)) < 0)
 		goto out;
+	r->rests = rests;
 	rc = 0;
 out:
-	r->txid = db_txid(d);
+	r->txid = rests > 0 ? d->rest.txid : db_txid(d);
 	r->unpublished = d->unpublished;
-	work_free(w);
+	r->copies = w->copies;
+	r->wal_bytes = w->wal_bytes;
+	db_work_free(w);
 	return rc;
 }
 

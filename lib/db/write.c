@@ -33,8 +33,7 @@ struct writing {
 	struct os_spool index;
 	struct ltx_file_sink sink;
 	int64_t writeback;          /* bytes handed to the disk so far */
-	/* full copy: a piece of the database file is in w->buffer */
-	int64_t piece_start, piece_end;
+	struct db_copy copy;
 };
 
 static bool cancelled(const struct db *d)
@@ -42,10 +41,12 @@ static bool cancelled(const struct db *d)
 	return d->o.cancel && atomic_load_explicit(d->o.cancel, memory_order_relaxed);
 }
 
-static int put_page(struct writing *x, uint32_t pgno, const uint8_t *page, struct err *e)
+static int after_page(void *ctx, uint32_t pgno, struct err *e)
 {
-	if (ltx_encoder_page(&x->w->encoder, pgno, page, e))
-		return -1;
+	struct writing *x = ctx;
+
+	if (x->proof->step == DB_STEP_SNAPSHOT)
+		atomic_store_explicit(&x->d->progress.pages_done, (int64_t)pgno, memory_order_relaxed);
 	/* Without this the final fsync of a large copy would push everything at once and hold up everybody's I/O. */
 	if (x->sink.offset - x->writeback >= WRITEBACK_EVERY) {
 		os_file_start_writeback(&x->file, x->writeback, x->sink.offset - x->writeback);
@@ -56,65 +57,15 @@ static int put_page(struct writing *x, uint32_t pgno, const uint8_t *page, struc
 	return 0;
 }
 
-static int put_wal_page(struct writing *x, const struct wal_page *p, struct err *e)
-{
-	struct db *d = x->d;
-
-	if (os_file_read_exact(&d->wal, x->w->page, d->page_size, p->offset + WAL_FRAME_HEADER_SIZE, e))
-		return -1;
-	return put_page(x, p->pgno, x->w->page, e);
-}
-
-/* A page of the database file, read in large pieces as the numbers ascend. */
-static int put_file_page(struct writing *x, uint32_t pgno, struct err *e)
-{
-	struct db *d = x->d;
-	int64_t at = (int64_t)(pgno - 1) * d->page_size;
-
-	if (at < x->piece_start || at + d->page_size > x->piece_end) {
-		int64_t size, n = DB_BUFFER_SIZE;
-
-		if (db_file_size(d, &size, e))
-			return -1;
-		if (at + n > size)
-			n = size - at;
-		if (n < (int64_t)d->page_size)
-			return err_set(e, ERR_CORRUPT, "page %u of %s is neither in the WAL nor in the file", (unsigned)pgno, d->path);
-		n -= n % d->page_size;
-		if (db_file_read(d, x->w->buffer, (int)n, at, e))
-			return -1;
-		x->piece_start = at;
-		x->piece_end = at + n;
-	}
-	return put_page(x, pgno, x->w->buffer + (at - x->piece_start), e);
-}
-
 /* Every page 1..commit, from the WAL where it holds one. */
 static int put_everything(struct writing *x, struct err *e)
 {
 	struct db_progress *progress = &x->d->progress;
-	uint32_t lock = ltx_lock_pgno(x->header.page_size);
-	struct wal_page p;
-	int have = wal_pages_next(x->w->pages, &p, e);
 
 	atomic_store(&progress->page_size, x->header.page_size);
 	atomic_store(&progress->pages_done, 0);
 	atomic_store(&progress->pages_total, x->header.commit);
-	for (uint64_t pgno = 1; pgno <= x->header.commit && have >= 0; pgno++) {
-		int rc = 0;
-
-		if (have && p.pgno == pgno) {
-			if (pgno != lock)
-				rc = put_wal_page(x, &p, e);
-			have = wal_pages_next(x->w->pages, &p, e);
-		} else if (pgno != lock) {
-			rc = put_file_page(x, (uint32_t)pgno, e);
-		}
-		if (rc)
-			return -1;
-		atomic_store_explicit(&progress->pages_done, (int64_t)pgno, memory_order_relaxed);
-	}
-	return have < 0 ? -1 : 0;
+	return db_copy_everything(&x->copy, x->header.commit, e);
 }
 
 /*
@@ -131,18 +82,18 @@ static int put_changes(struct writing *x, struct err *e)
 
 	while ((have = wal_pages_next(x->w->pages, &p, e)) == 1) {
 		for (; grown < p.pgno; grown++, filled++) {
-			if (grown != lock && put_file_page(x, (uint32_t)grown, e))
+			if (grown != lock && db_copy_file_page(&x->copy, (uint32_t)grown, e))
 				return -1;
 		}
 		if (p.pgno == grown)
 			grown++;
-		if (p.pgno != lock && put_wal_page(x, &p, e))
+		if (p.pgno != lock && db_copy_wal_page(&x->copy, &p, e))
 			return -1;
 	}
 	if (have < 0)
 		return -1;
 	for (; grown <= x->header.commit; grown++, filled++) {
-		if (grown != lock && put_file_page(x, (uint32_t)grown, e))
+		if (grown != lock && db_copy_file_page(&x->copy, (uint32_t)grown, e))
 			return -1;
 	}
 	if (filled)
@@ -206,6 +157,10 @@ static int encode(struct writing *x, struct err *e)
 	                      ltx_spool_index(&x->index), w->frame, e) ||
 	    wal_pages_sort(w->pages, x->header.commit, e))
 		return -1;
+	x->copy = (struct db_copy){
+		.file = x->d->r_file, .wal = &x->d->wal, .path = x->d->path, .page_size = x->d->page_size, .w = w,
+		.step = after_page, .ctx = x,
+	};
 	if (everything ? put_everything(x, e) : put_changes(x, e))
 		return -1;
 	db_diag_phase(x->d, "close_ltx");
@@ -279,7 +234,7 @@ static void advance(struct writing *x)
 		x->d->snapshot_reason = NULL;
 	x->d->synced_since_checkpoint = true;
 	db_position_set(x->d, &next);
-	db_diag_written(x->d, x->header.wal_size);
+	db_diag_written(x->d);
 }
 
 static int write_file(struct writing *x, struct err *e)

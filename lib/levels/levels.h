@@ -29,10 +29,13 @@
 #include <stdint.h>
 
 #include "lib/db/db.h"
+#include "lib/db/snapshot.h"
 #include "lib/replica/replica.h"
 
 enum {
 	LEVELS_MAX = 8, /* compaction levels above 0; level 9 is the snapshots' */
+	LEVELS_INPUTS_MAX = 32,
+	LEVELS_INPUTS_REMOTE_MAX = 8, /* of them, streams from the replica */
 	LEVELS_KEEP_FILE_MAX = 16 << 20,
 	LEVELS_KEEP_TOTAL_MAX = 64 << 20,
 };
@@ -61,6 +64,9 @@ struct levels *levels_create(struct db *db, struct replica *replica, const struc
 void levels_free(struct levels *l);
 /* The policy was changed in place (SIGHUP). */
 void levels_policy_changed(struct levels *l);
+/* The database goes to sleep: packs the manifest (some 10 bytes per object). It stays known; the next use unpacks it. No
+ * job runs. */
+void levels_rest(struct levels *l);
 
 /* ---- the manifest; inside a job ---- */
 
@@ -88,13 +94,17 @@ int64_t levels_due_ms(const struct levels *l, int64_t now_ms, uint64_t replicate
 struct levels_run_options {
 	uint64_t replicated_txid;
 	int64_t now_ms;
-	bool may_snapshot;    /* the database is open, its last sync reached the end of the WAL, and no checkpoint runs */
+	/*
+	 * What db_snapshot_begin gave in a job of the database, when levels_due_ms said needs_db (or force_snapshot is set);
+	 * NULL = none can be taken now. Always taken over: levels_run ends it, also when it was not needed after all.
+	 */
+	struct db_snapshot *snapshot;
 	bool force_snapshot;  /* -force-snapshot: write one now, even where one exists at that TXID */
 	bool force_retention; /* -enforce-retention */
 	const atomic_bool *cancel;
 };
 struct levels_result {
-	bool compacted, snapshotted, wants_snapshot; /* wants_snapshot: one is due but may_snapshot was false */
+	bool compacted, snapshotted, wants_snapshot; /* wants_snapshot: one is due, but none was given */
 	uint64_t l0_done;     /* local level-0 files with max <= this are no longer needed for this replica; 0 = none */
 	int l0_eligible, l0_not_compacted, l0_too_recent; /* counts of the last walk (metrics) */
 	int verify_errors;    /* holes or overlaps seen right after a compaction */

@@ -26,6 +26,7 @@ enum os_call {
 	OS_CALL_WATCH = 1 << 8,    /* inotify */
 	OS_CALL_MEMORY = 1 << 9,   /* mapping of the wal-index by SQLite */
 	OS_CALL_OTHER = 1 << 10,   /* descriptors of the loop, signals, child processes */
+	OS_CALL_NET = 1 << 11,     /* lookups and sockets */
 	OS_CALL_ALL = 0xffff,
 };
 

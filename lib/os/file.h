@@ -27,6 +27,7 @@ struct os_stat {
 	uint64_t dev, ino;
 	int64_t size;
 	int64_t mtime_ms;
+	int64_t changed_ns; /* ctime: the last change of bytes or of what is recorded about the file; nobody can set it */
 	uint32_t mode;  /* permission bits only */
 	uint32_t uid, gid;
 	uint32_t links;
@@ -72,6 +73,13 @@ int os_unlink(const char *path, struct err *e);                    /* a missing 
 /* A hard link. ERR_EXISTS; err.sys tells EXDEV, EPERM, EMLINK. */
 int os_link(const char *from, const char *to, struct err *e);
 int os_set_times(const char *path, int64_t mtime_ms, struct err *e); /* atime = mtime */
+/*
+ * Waits, a few milliseconds, until what is changed from now on gets a later stamp than changed_ns. false: that cannot be
+ * known here (a file system that stamps coarsely, or by another machine's clock).
+ */
+bool os_stamp_settle(int64_t changed_ns);
+/* May a file in this folder be changed without an event (a network or user-space file system)? */
+bool os_changes_in_silence(const char *folder);
 /* Sets mode, and owner where we may; a refused change of owner is not an error. */
 int os_set_owner(const char *path, uint32_t mode, uint32_t uid, uint32_t gid, struct err *e);
 

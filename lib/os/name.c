@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/os/file.h"
@@ -16,6 +18,7 @@ void os_stat_convert(const struct stat *raw, struct os_stat *st)
 		.ino = raw->st_ino,
 		.size = raw->st_size,
 		.mtime_ms = (int64_t)raw->st_mtim.tv_sec * 1000 + raw->st_mtim.tv_nsec / 1000000,
+		.changed_ns = (int64_t)raw->st_ctim.tv_sec * 1000000000 + raw->st_ctim.tv_nsec,
 		.mode = raw->st_mode & 07777,
 		.uid = raw->st_uid,
 		.gid = raw->st_gid,
@@ -33,6 +36,39 @@ int os_stat(const char *path, struct os_stat *st, struct err *e)
 		return err_sys(e, errno, "stat %s", path);
 	os_stat_convert(&raw, st);
 	return 0;
+}
+
+/* The kernel stamps with its coarse clock, or with a finer one that is never behind it; never with the clock of tests. */
+bool os_stamp_settle(int64_t changed_ns)
+{
+	const struct timespec moment = { .tv_nsec = 1000000 };
+	struct timespec now;
+
+	if (changed_ns % 1000000 == 0)
+		return false;
+	for (int i = 0; i < 50; i++) {
+		clock_gettime(CLOCK_REALTIME_COARSE, &now);
+		if ((int64_t)now.tv_sec * 1000000000 + now.tv_nsec > changed_ns)
+			return true;
+		nanosleep(&moment, NULL);
+	}
+	return false;
+}
+
+bool os_changes_in_silence(const char *folder)
+{
+	/* nfs, smb, cifs, smb2, fuse, 9p, ceph, afs, ncp, coda, virtiofs is fuse */
+	static const uint32_t kinds[] = { 0x6969, 0x517b, 0xff534d42, 0xfe534d42, 0x65735546, 0x01021997, 0x00c36400,
+	                                  0x5346414f, 0x564c, 0x73757245 };
+	struct statfs st;
+
+	if (os_point(OS_CALL_LOOK) < 0 || statfs(folder, &st) < 0)
+		return true;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		if ((uint32_t)st.f_type == kinds[i])
+			return true;
+	}
+	return false;
 }
 
 int os_rename(const char *from, const char *to, struct err *e)

@@ -14,7 +14,19 @@
 #include "lib/replica/replica.h"
 #include "lib/replica/stats.h"
 
-enum { COPY_SIZE = 128 << 10, READ_AHEAD_MIN = 256 << 10 };
+enum { COPY_SIZE = 128 << 10, READ_AHEAD_MIN = 256 << 10, WRITEBACK_EVERY = 8 << 20, STALE_MS = 3600000 };
+
+/* ---- figures ---- */
+
+static int count(enum replica_operation op, int64_t began_us, int64_t bytes, int rc, const struct err *e)
+{
+	replica_stats_done("file", op, os_mono_us() - began_us);
+	if (rc)
+		replica_stats_failed("file", op, replica_stats_code(e));
+	else if (bytes)
+		replica_stats_bytes("file", op, bytes);
+	return rc;
+}
 
 /* ---- names ---- */
 
@@ -103,6 +115,40 @@ static int file_list(struct replica *r, int level, uint64_t seek, bool exact_tim
 out:
 	free(folder);
 	free(w.path);
+	return rc;
+}
+
+struct all_walk {
+	struct replica *r;
+	struct replica_list *out;
+};
+
+static int visit_level(void *ctx, const char *name, struct err *e)
+{
+	struct all_walk *w = ctx;
+
+	if (name[0] < '0' || name[0] > '0' + LTX_LEVEL_MAX || name[1] != '\0')
+		return 0;
+	return file_list(w->r, name[0] - '0', 0, true, w->out, e);
+}
+
+/* Most levels have no folder most of the time. */
+static int file_list_all(struct replica *r, bool exact_times, struct replica_list *out, struct err *e)
+{
+	struct all_walk w = { r, out };
+	struct err why = ERR_INIT;
+	char *folder = text_path_join(r->path, "ltx");
+	int rc;
+
+	(void)exact_times;
+	if (!folder)
+		return err_nomem(e);
+	rc = os_dir_list(folder, visit_level, &w, &why);
+	free(folder);
+	if (rc != 0 && why.code == ERR_NOT_FOUND)
+		return 0;
+	if (rc != 0 && e)
+		*e = why;
 	return rc;
 }
 
@@ -297,6 +343,115 @@ out:
 	return rc;
 }
 
+/* ---- write as a stream ---- */
+
+struct file_writer {
+	struct replica_writer writer;
+	struct replica *replica;
+	struct os_file file;
+	char *folder, *path, *tmp;
+	int64_t offset, writeback, began_us;
+};
+
+static void writer_free(struct file_writer *f)
+{
+	os_file_close(&f->file);
+	free(f->folder);
+	free(f->path);
+	free(f->tmp);
+	free(f);
+}
+
+static void writer_abort(struct replica_writer *writer)
+{
+	struct file_writer *f = (struct file_writer *)writer;
+
+	os_unlink(f->tmp, NULL);
+	writer_free(f);
+}
+
+static int writer_write(struct replica_writer *writer, const void *bytes, size_t n, struct err *e)
+{
+	struct file_writer *f = (struct file_writer *)writer;
+
+	if (os_file_write(&f->file, bytes, n, f->offset, e) != 0)
+		return -1;
+	f->offset += (int64_t)n;
+	/* So that the flush at the end does not push everything at once. */
+	if (f->offset - f->writeback >= WRITEBACK_EVERY) {
+		os_file_start_writeback(&f->file, f->writeback, f->offset - f->writeback);
+		f->writeback = f->offset;
+	}
+	return 0;
+}
+
+static int writer_finish(struct replica_writer *writer, const struct replica_item *item, struct err *e)
+{
+	struct file_writer *f = (struct file_writer *)writer;
+	const struct os_owner *owner = &f->replica->file_owner;
+	int rc = -1;
+
+	if (f->offset != item->size) {
+		err_set(e, ERR_CORRUPT, "%s has %lld bytes instead of %lld", f->path, (long long)f->offset,
+		        (long long)item->size);
+	} else if ((!f->replica->owner_known || os_set_owner(f->tmp, owner->mode, owner->uid, owner->gid, e) == 0) &&
+	           os_set_times(f->tmp, item->created_ms, e) == 0 && os_file_sync(&f->file, e) == 0 &&
+	           os_rename(f->tmp, f->path, e) == 0) {
+		rc = os_dir_sync(f->folder, e);
+	}
+	if (rc != 0)
+		os_unlink(f->tmp, NULL);
+	count(REPLICA_PUT, f->began_us, f->offset, rc, e);
+	writer_free(f);
+	return rc;
+}
+
+/* What a killed process left half-written: these are large, and their names do not come again. */
+static int drop_stale(void *ctx, const char *name, struct err *e)
+{
+	const char *folder = ctx;
+	size_t n = strlen(name);
+	struct os_stat st;
+	char *path;
+
+	if (n < 4 || strcmp(name + n - 4, ".tmp") != 0)
+		return 0;
+	path = text_path_join(folder, name);
+	if (!path)
+		return err_nomem(e);
+	if (os_stat(path, &st, NULL) == 0 && st.is_regular && os_wall_ms() - st.mtime_ms > STALE_MS)
+		os_unlink(path, NULL);
+	free(path);
+	return 0;
+}
+
+static int file_create(struct replica *r, const struct replica_item *item, struct replica_writer **writer,
+                       struct err *e)
+{
+	uint32_t mode = r->owner_known ? r->file_owner.mode : 0600;
+	struct file_writer *f = calloc(1, sizeof(*f));
+	struct os_stat st;
+
+	*writer = NULL;
+	if (!f)
+		return err_nomem(e);
+	f->writer = (struct replica_writer){ writer_write, writer_finish, writer_abort };
+	f->replica = r;
+	f->began_us = os_mono_us();
+	f->file.fd = -1;
+	f->folder = level_folder(r, item->level, e);
+	f->path = f->folder ? item_path(f->folder, item, "", e) : NULL;
+	f->tmp = f->path ? item_path(f->folder, item, ".tmp", e) : NULL;
+	if (!f->tmp || (os_stat(f->folder, &st, NULL) != 0 && make_folder(r, f->folder, e) != 0) ||
+	    os_dir_list(f->folder, drop_stale, f->folder, e) != 0 || os_unlink(f->tmp, e) != 0 ||
+	    os_file_open(&f->file, f->tmp, O_WRONLY | O_CREAT | O_EXCL, mode, e) != 0) {
+		writer_free(f);
+		return -1;
+	}
+	*writer = &f->writer;
+	return 0;
+}
+
 static int file_remove(struct replica *r, const struct replica_item *items, int count, struct err *e)
 {
 	for (int i = 0; i < count; i++) {
@@ -319,22 +474,19 @@ static void file_free(struct replica *r)
 
 /* ---- the same, counted ---- */
 
-static int count(enum replica_operation op, int64_t began_us, int64_t bytes, int rc, const struct err *e)
-{
-	replica_stats_done("file", op, os_mono_us() - began_us);
-	if (rc)
-		replica_stats_failed("file", op, replica_stats_code(e));
-	else if (bytes)
-		replica_stats_bytes("file", op, bytes);
-	return rc;
-}
-
 static int counted_list(struct replica *r, int level, uint64_t seek, bool exact_times, struct replica_list *out,
                         struct err *e)
 {
 	int64_t began = os_mono_us();
 
 	return count(REPLICA_LIST, began, 0, file_list(r, level, seek, exact_times, out, e), e);
+}
+
+static int counted_list_all(struct replica *r, bool exact_times, struct replica_list *out, struct err *e)
+{
+	int64_t began = os_mono_us();
+
+	return count(REPLICA_LIST, began, 0, file_list_all(r, exact_times, out, e), e);
 }
 
 static int counted_open(struct replica *r, const struct replica_item *item, int64_t offset, int64_t length,
@@ -365,6 +517,8 @@ static const struct replica_ops file_ops = {
 	.open = counted_open,
 	.put = counted_put,
 	.remove = counted_remove,
+	.create = file_create,
+	.list_all = counted_list_all,
 	.free = file_free,
 };
 

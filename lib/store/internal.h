@@ -1,20 +1,32 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * internal.h - the structs of the store, for its own files.
+ *
+ *   store.c     all databases: registration, lookup, the slow look, the end
+ *   managed.c   one database: from events to syncs
+ *   dormant.c   letting go of a quiet one, and waking it
+ *   outlet.c    one replica of one database: uploads and the levels' work
+ *   jobs.c      the jobs of a database, and the gates that bound what runs at once
+ *   stop.c      last sync, last uploads, close
+ *   ops.c       start, halt, remove; wait.c: sync and wait; facts.c: what others may know
+ *   home.c      the folders that databases lie in
  */
 #ifndef RIVULET_STORE_INTERNAL_H
 #define RIVULET_STORE_INTERNAL_H
 
 #include "lib/os/pool.h"
+#include "lib/store/ops.h"
 #include "lib/store/store.h"
 #include "lib/store/upload.h"
 
 enum {
 	BACKOFF_MAX_MS = 5 * 60 * 1000,
 	BACKOFF_FULL_MAX_MS = 5 * 1000,      /* a full disk heals when somebody makes room: look often */
+	BACKOFF_WAITED_US = 1000 * 1000,     /* at most, while somebody waits */
 	ERROR_LOG_EVERY_US = 30 * 1000 * 1000,
 	SLOW_LOOK_US = 20 * 1000 * 1000,     /* catches what inotify cannot see */
 	SLOW_LOOKS_PER_PROOF = 3,            /* every third one proves the position anew */
+	SLOW_LOOKS_PER_DORMANT = 30,         /* a database at rest is looked at once in so many */
 	EARLY_SYNC_BYTES = 16 << 20,         /* unread WAL that does not wait for monitor-interval */
 	LOOK_MIN_US = 2000,
 	LOOK_FIRST_US = 8000,
@@ -22,6 +34,14 @@ enum {
 	QUIET_LOOKS_MAX = 20,
 	WATCH_AGAIN_LOOK = 4,                /* the watch is armed again with this one, after 15 ms */
 	WAITING_LOOK_US = 5000,
+	STARVED_LOOK_US = 5 * 1000 * 1000,   /* a database for which there was no descriptor asks again, */
+	STARVED_IDLE_MS = 1000,              /* and the others let go sooner */
+	WAKE_PENALTY_MS = 24 * 60 * 60 * 1000,
+	WAKE_PENALTY_DOUBLINGS = 6,
+	/* What may run or be under way at once: gates of jobs.c. */
+	OPENINGS_MAX = 50,
+	COPIES_MAX = 2,
+	UPLOAD_WORKERS_MIN = 4,
 };
 
 /* Errors of one kind in a row: when to try again, when to say so. */
@@ -35,77 +55,250 @@ int64_t backoff_fail(struct backoff *b, int64_t base_ms, const struct err *why, 
 /* Returns how many errors there were. */
 int backoff_clear(struct backoff *b);
 
-enum stop_step { STOP_NOT, STOP_SYNC, STOP_UPLOAD, STOP_CLOSE, STOP_DONE };
+struct task;
+/* So many of its tasks at once; the others wait in order. */
+struct gate {
+	int running, most;
+	struct task *first, **end;
+};
+
+struct call_list {
+	struct store_call *first, **end;
+};
+
+/* A folder with databases in it: one watch for all of them. */
+struct home {
+	struct store *s;
+	struct home *next;
+	struct loop_watch watch;
+	int users;
+	bool told;   /* that it cannot be watched */
+	bool silent; /* files may change there without an event */
+	char path[];
+};
+
+/* One replica of one database. */
+struct outlet {
+	struct managed *m;
+	struct upload upload;   /* the running job's while busy */
+	struct levels *levels;  /* likewise */
+	int64_t sync_interval_ms;
+	int max_upload_files;
+	bool busy;              /* a job has it: an upload or the levels' work */
+	bool position_known;
+	bool snapshot_wanted;   /* what it needs next is gone: only a snapshot leads on */
+	bool levels_need_db;
+	bool stop_done;         /* its last upload is over */
+	uint64_t position;      /* the upload's, as of the last job */
+	uint64_t attempt;       /* number of the last upload begun, counted over the store */
+	int64_t retry_us, last_upload_us, last_sync_ms;
+	struct backoff errors;
+	int64_t levels_due_ms;  /* wall clock; INT64_MAX = nothing is due */
+	int64_t levels_retry_us;
+	struct backoff levels_errors;
+	uint64_t l0_done;
+	int l0_eligible, l0_not_compacted, l0_too_recent, verify_errors;
+	char *error;            /* of the last attempt; owned, NULL = it worked */
+};
+
+enum stop_step { STOP_NOT, STOP_SYNC, STOP_UPLOAD, STOP_CLOSE };
 
 struct managed {
 	struct store *s;
-	struct managed *next;
-	struct managed_options o;
+	struct managed *next, **link; /* in order of registration, or among those that leave */
+	struct managed *chain;        /* with the same hash */
+	struct home *home;
 	struct db *db;
-	enum managed_state state;
-	char *reason; /* of PAUSED; owned */
-	uint64_t txid; /* newest local one, as of the last sync */
+	struct outlet *outlets;
+	char *reason;                 /* of PAUSED; owned */
+	uint32_t hash;
+	int monitor_interval_ms, idle_timeout_ms;
+	uint8_t outlet_count;
+	uint8_t state;                /* enum managed_state */
+	uint8_t stop;                 /* enum stop_step */
+	atomic_bool cancel;           /* jobs give up */
+	atomic_bool no_levels;        /* the levels' work gives up */
 
 	/* the database side */
-	bool syncing;
-	bool reset_wanted;         /* an upload needs files that are gone */
-	bool synced_once;
-	struct loop_timer timer;   /* the next look, attempt or checkpoint */
-	struct loop_watch wal_watch, dir_watch;
+	bool syncing;              /* a job has db */
+	bool opening;              /* its first sync since the start is still to come */
+	bool synced_once;          /* since the start */
+	bool sync_asked;           /* by a caller that came while one ran */
+	bool reset_wanted;         /* a replica needs files that are gone */
 	bool files_moved;          /* one of the database's files came or went while a sync ran */
-	int overlooked;            /* commits that only a slow look found, in a row */
 	bool watch_told;           /* that events cannot be had */
-	int quiet_looks;           /* looks since an event whose effect is not to be seen yet; 0 = none is awaited */
+	bool dormant;
+	bool woken;                /* the next sync is the first after a rest */
+	bool rest_failed;          /* letting go was tried in vain since the last change */
+	bool starved;              /* there was no descriptor for it */
+	bool disk_full;
+	bool blocked;              /* started, but another one with this path is still being closed */
+	bool leaving;              /* removed: out of the table; freed once it has stopped */
+	uint8_t overlooked;        /* commits that only a slow look found, in a row */
+	uint8_t quiet_looks;       /* looks since an event whose effect is not to be seen yet; 0 = none is awaited */
+	uint8_t penalties;         /* wakings that ended in a full copy */
+	uint32_t syncs_begun;
+	uint64_t txid;             /* newest local one, as of the last sync */
+	struct loop_timer timer;   /* the next look, attempt or checkpoint; while stopping, the time-out */
+	struct loop_watch wal_watch;
 	int64_t last_sync_us;      /* when the last sync began */
 	int64_t last_look_us, last_unread, look_step_us; /* to tell how fast the WAL grows */
 	int64_t retry_us;
+	int64_t quiet_since_us;    /* nothing was committed since */
+	int64_t awake_until_us;    /* not put to rest before */
+	int64_t behind_since_us;   /* something is committed that the first replica has not got; 0 = nothing */
 	struct backoff sync_errors;
 
 	/* the replica side */
-	struct upload upload;
-	bool uploading;
-	struct loop_timer upload_timer;
-	int64_t upload_retry_us, last_upload_us;
-	struct backoff upload_errors;
+	struct loop_timer outlet_timer;
 
-	/* stopping */
-	enum stop_step stop;
-	bool final_sync; /* the sync of STOP_SYNC has begun */
+	/* callers */
+	struct call_list ops, waits;
+	struct store_call *op;     /* the one that a stop is for */
+	char *stop_error;          /* owned */
+	int64_t stop_deadline_us;
 	int stop_attempts;
+	bool final_sync;           /* the sync of STOP_SYNC has begun */
+
+	struct {
+		uint64_t syncs, errors, ns, wal_bytes, checkpoints, checkpoint_errors, checkpoint_ns;
+		int64_t db_size, wal_size, wal_offset;
+	} sums;
 };
 
 struct store {
 	struct store_options o;
-	struct pool *pool;
-	struct managed *first;
-	int count;
-	struct loop_timer slow_timer, deadline_timer;
+	struct pool *pool;        /* of the databases' jobs */
+	struct pool *outlet_pool; /* of the replicas' */
+	struct gate openings, copies, levels;
+	struct managed *first, **end;
+	struct managed *leaving, *dead;
+	struct managed **table;
+	uint32_t table_size; /* a power of two */
+	struct home *homes;
+	int count, starved, waiting;
+	uint64_t attempts;
+	int outlets_busy;
+	bool policy_waits;
+	struct levels_policy next_policy;
+	struct loop_timer slow_timer, dead_timer;
 	int slow_looks;
-	bool stopping;
-	int64_t stop_began_us, stop_deadline_us;
+	bool stopping, interrupted;
+	int64_t stop_began_us, starved_told_us;
 	int left;            /* databases that have not stopped yet */
-	atomic_bool cancel;  /* long jobs give up */
+	void (*event)(void *ctx, enum store_event what, struct managed *m, const char *detail);
+	void *event_ctx;
 };
 
+static inline bool managed_monitored(const struct managed *m) { return m->monitor_interval_ms > 0; }
+
+/* ---- store.c ---- */
+void store_forget(struct managed *m); /* out of the table and the list, into that of those that leave */
+void store_bury(struct managed *m);   /* one that leaves has stopped: freed as soon as nobody looks at it */
+
 /* ---- managed.c: from events to syncs ---- */
+/* A stopped one begins, or waits for its like-named predecessor to be gone. */
 void managed_start(struct managed *m);
 /* Looks at what is due and does it, or arms the timer. */
 void managed_consider(struct managed *m);
+void managed_sync_now(struct managed *m);
+void managed_begin_sync(struct managed *m, unsigned flags);
 void managed_slow_look(struct managed *m, bool prove);
 void managed_set_state(struct managed *m, enum managed_state state, const char *reason);
+void managed_arm_wal_watch(struct managed *m);
+void managed_tell_no_events(struct managed *m, const struct err *why);
+/* One of its files, by the end of its name ("", "-wal", "-shm"), came or went; NULL: the kernel has lost events. */
+void managed_files_moved(struct managed *m, const char *which, uint32_t mask);
 
-/* ---- jobs.c: the jobs and what follows from them ---- */
+/* ---- dormant.c ---- */
+/* Puts it to rest if it is time; else *due_us, when not 0, is when to ask again. true: a job has begun. */
+bool dormant_try(struct managed *m, int64_t now, int64_t *due_us);
+bool dormant_expected(const struct managed *m); /* it will be tried once it is quiet */
+void dormant_begin(struct managed *m);
+void dormant_wake(struct managed *m);
+void dormant_look(struct managed *m);           /* wakes it if something has happened to it */
+void dormant_woken(struct managed *m, const struct db_sync_result *r);
+void dormant_starve(struct managed *m);
+void dormant_fed(struct managed *m);            /* it is open, or stopped */
+void dormant_room(struct store *s);             /* descriptors have become free */
+
+/* ---- jobs.c ---- */
+struct task {
+	struct pool_job job;
+	struct store *s;
+	struct managed *m;
+	struct outlet *outlet;
+	struct task *next; /* in a gate's queue */
+	struct gate *gate;
+	struct pool *pool;
+	int rc;
+	struct err why;
+	/* sync */
+	unsigned flags;
+	bool reset, was_reset;
+	uint32_t number;
+	int64_t ns;
+	struct db_sync_result result;
+	/* upload, levels */
+	uint64_t local_txid, trim_to;
+	int max_files;
+	bool force_snapshot;
+	struct db_snapshot *snapshot;
+	struct levels_result levels;
+};
+/* false: no memory. */
+struct task *task_create(struct managed *m, struct outlet *o);
+void task_submit(struct task *t, struct pool *pool, struct gate *gate, void (*run)(struct pool_job *),
+                 void (*done)(struct pool_job *));
+/* The same task goes on with another job and keeps its place in the gate. */
+void task_resubmit(struct task *t, struct pool *pool, void (*run)(struct pool_job *), void (*done)(struct pool_job *));
+void task_leave_gate(struct task *t);
 void jobs_sync(struct managed *m, unsigned flags);
-void jobs_upload(struct managed *m);
 void jobs_close(struct managed *m);
-/* Starts an upload if there is something to send and nothing against it. */
-void jobs_upload_if_due(struct managed *m);
+
+/* ---- outlet.c ---- */
+int outlet_create(struct managed *m, struct outlet *o, const struct managed_replica_options *r, struct err *e);
+void outlet_free(struct outlet *o);
+/* Starts what is due on any of them, or arms the timer. */
+void outlets_consider(struct managed *m);
+void outlets_started(struct managed *m, const struct db_sync_result *first);
+void outlets_reset(struct managed *m);
+bool outlets_busy(const struct managed *m);
+bool outlets_drained(const struct managed *m); /* all hold everything */
+void outlet_last_upload(struct outlet *o);
+void outlets_apply_policy(struct store *s);
 
 /* ---- stop.c ---- */
-void stop_begin(struct managed *m);
+/* deadline_us: of the caller, 0 = none. */
+void stop_begin(struct managed *m, int64_t deadline_us);
+void stop_hurry(struct managed *m, int64_t deadline_us); /* it is stopping already: not later than that */
 /* The next step; called whenever a job of a stopping database is done. */
 void stop_after_sync(struct managed *m, int rc, const struct err *why);
-void stop_after_upload(struct managed *m, int rc, const struct err *why);
+void stop_after_upload(struct outlet *o, int rc, const struct err *why);
 void stop_after_close(struct managed *m);
+
+/* ---- ops.c ---- */
+void ops_go_on(struct managed *m);
+void ops_stopped(struct managed *m);
+void call_begin(struct store_call *c, struct store *s, int kind);
+void call_take(struct call_list *l, struct store_call *c, struct managed *m);
+void call_drop(struct store_call *c);                 /* out of its list */
+void call_answer(struct store_call *c, int rc);       /* c->why is filled when rc is -1 */
+int call_fail(struct store_call *c, enum err_code code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+enum call_kind { CALL_START = 1, CALL_HALT, CALL_REMOVE, CALL_SYNC, CALL_WAIT };
+
+/* ---- wait.c ---- */
+void waits_after_sync(struct managed *m, const struct task *t);
+void waits_after_upload(struct outlet *o, int rc, const struct err *why);
+void waits_refuse(struct managed *m); /* it has stopped */
+void wait_overdue(struct store_call *c);
+
+/* ---- facts.c ---- */
+void store_tell(struct managed *m, enum store_event what, const char *detail);
+
+/* ---- home.c ---- */
+int home_enter(struct managed *m, struct err *e);
+void home_leave(struct managed *m);
+bool home_watch(struct managed *m); /* arms; false: no events are to be had */
 
 #endif

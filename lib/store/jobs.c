@@ -1,29 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * jobs.c - the jobs of a database, and what their outcome means for its state.
+ * jobs.c - the jobs of a database, what their outcome means for its state, and the gates.
  *
- * A job carries copies of all it needs and its own results; while it runs, the database (sync, close) or the upload
- * belongs to it, and the loop thread keeps its hands off.
+ * A job carries copies of all it needs and its own results; while it runs, the database (sync, close) or the outlet
+ * (upload, levels) belongs to it, and the loop thread keeps its hands off. A gate bounds how many jobs of a kind run or
+ * wait in a pool; the others stand in its queue. A sync first runs without leave to make a large full copy; if it needs
+ * one, it goes again through the gate of copies.
  */
+#include <errno.h>
 #include <stdlib.h>
 
 #include "lib/base/log.h"
 #include "lib/os/clock.h"
 #include "lib/store/internal.h"
-
-struct task {
-	struct pool_job job;
-	struct managed *m;
-	int rc;
-	struct err why;
-	/* sync */
-	unsigned flags;
-	bool reset;
-	struct db_sync_result result;
-	/* upload */
-	uint64_t local_txid;
-	int max_files;
-};
 
 int64_t backoff_fail(struct backoff *b, int64_t base_ms, const struct err *why, bool *say)
 {
@@ -47,17 +36,61 @@ int backoff_clear(struct backoff *b)
 	return errors;
 }
 
-static bool submit(struct managed *m, struct task *t, void (*run)(struct pool_job *), void (*done)(struct pool_job *))
+/* ---- tasks ---- */
+
+struct task *task_create(struct managed *m, struct outlet *o)
 {
-	if (!t) {
-		/* Without memory for 2 KB nothing can be done now; the timer asks again. */
-		loop_timer_set(m->s->o.loop, &m->timer, os_mono_us() + 1000 * 1000, 0);
-		return false;
+	struct task *t = calloc(1, sizeof(*t));
+
+	if (t) {
+		t->s = m->s;
+		t->m = m;
+		t->outlet = o;
 	}
-	t->m = m;
+	return t;
+}
+
+void task_submit(struct task *t, struct pool *pool, struct gate *gate, void (*run)(struct pool_job *),
+                 void (*done)(struct pool_job *))
+{
 	t->job = (struct pool_job){ .run = run, .done = done };
-	pool_submit(m->s->pool, &t->job);
-	return true;
+	t->pool = pool;
+	t->gate = gate;
+	if (gate && gate->running >= gate->most) {
+		t->next = NULL;
+		*gate->end = t;
+		gate->end = &t->next;
+		return;
+	}
+	if (gate)
+		gate->running++;
+	pool_submit(pool, &t->job);
+}
+
+void task_resubmit(struct task *t, struct pool *pool, void (*run)(struct pool_job *), void (*done)(struct pool_job *))
+{
+	t->job = (struct pool_job){ .run = run, .done = done };
+	t->pool = pool;
+	pool_submit(pool, &t->job);
+}
+
+void task_leave_gate(struct task *t)
+{
+	struct gate *gate = t->gate;
+	struct task *next;
+
+	t->gate = NULL;
+	if (!gate)
+		return;
+	next = gate->first;
+	if (!next) {
+		gate->running--;
+		return;
+	}
+	gate->first = next->next;
+	if (!gate->first)
+		gate->end = &gate->first;
+	pool_submit(next->pool, &next->job);
 }
 
 /* ---- sync ---- */
@@ -66,12 +99,21 @@ static void sync_run(struct pool_job *job)
 {
 	struct task *t = (struct task *)(void *)job;
 	struct db *db = t->m->db;
+	int64_t began = os_mono_us();
 
-	if (t->reset && db_reset(db, "files that the replica needs are gone", &t->why)) {
-		t->rc = -1;
-		return;
+	if (t->reset) {
+		t->rc = db_reset(db, "files that the replica needs are gone", &t->why);
+		t->was_reset = !t->rc;
+		t->reset = false; /* not again when the same task goes for its full copy */
 	}
-	t->rc = db_sync(db, t->flags, &t->result, &t->why);
+	if (!t->rc)
+		t->rc = db_sync(db, t->flags, &t->result, &t->why);
+	t->ns += (os_mono_us() - began) * 1000;
+}
+
+static bool for_want_of_descriptors(const struct managed *m, const struct err *why)
+{
+	return (why->sys == EMFILE || why->sys == ENFILE) && !db_is_open(m->db);
 }
 
 static void sync_failed(struct managed *m, const struct err *why)
@@ -80,150 +122,139 @@ static void sync_failed(struct managed *m, const struct err *why)
 
 	if (err_is(why, ERR_CANCELLED))
 		return;
-	m->retry_us = backoff_fail(&m->sync_errors, m->o.monitor_interval_ms, why, &say);
+	m->sums.errors++;
+	m->disk_full = err_is(why, ERR_FULL);
+	if (for_want_of_descriptors(m, why) && m->stop == STOP_NOT) {
+		dormant_starve(m);
+		return;
+	}
+	m->retry_us = backoff_fail(&m->sync_errors, m->monitor_interval_ms, why, &say);
 	if (say)
-		log_error(err_is(why, ERR_FULL) ? "sync paused, disk full" : "sync error", LS("system", "store"),
+		log_error(m->disk_full ? "sync paused, disk full" : "sync error", LS("system", "store"),
 		          LS("db", db_name(m->db)), LS("error", err_text(why)));
 	managed_set_state(m, MANAGED_PAUSED, err_text(why));
+	store_tell(m, STORE_EVENT_ERROR, err_text(why));
+}
+
+static void add_up(struct managed *m, const struct db_sync_result *r)
+{
+	m->sums.wal_bytes += (uint64_t)r->wal_bytes;
+	m->sums.checkpoints += (uint64_t)r->checkpoints;
+	m->sums.checkpoint_errors += (uint64_t)r->checkpoint_errors;
+	m->sums.checkpoint_ns += (uint64_t)r->checkpoint_ns;
+	if (r->db_size) {
+		m->sums.db_size = r->db_size;
+		m->sums.wal_size = r->wal_size;
+		m->sums.wal_offset = r->wal_offset;
+	}
+}
+
+static void tell_outcome(struct managed *m, const struct db_sync_result *r)
+{
+	if (r->files)
+		store_tell(m, STORE_EVENT_SYNCED, "");
+	if (r->checkpoints)
+		store_tell(m, STORE_EVENT_CHECKPOINT, "");
 }
 
 static void sync_worked(struct managed *m, const struct db_sync_result *r)
 {
 	int errors = backoff_clear(&m->sync_errors);
+	int64_t now = os_mono_us();
 
-	if (errors)
+	m->disk_full = false;
+	dormant_fed(m);
+	if (errors) {
 		log_info("sync recovered", LS("system", "store"), LS("db", db_name(m->db)), LI("previous_errors", errors));
+		store_tell(m, STORE_EVENT_RECOVERED, "");
+		store_tell(m, STORE_EVENT_RESUMED, "");
+	}
 	managed_set_state(m, r->waiting ? MANAGED_WAITING : MANAGED_ACTIVE, NULL);
 	if (r->waiting)
 		return;
+	if (r->files) {
+		m->quiet_since_us = now;
+		m->rest_failed = false;
+		if (!m->behind_since_us)
+			m->behind_since_us = m->last_sync_us;
+	}
 	if (!m->synced_once)
-		m->upload.verify_up_to = r->txid - (uint64_t)r->files;
+		outlets_started(m, r);
 	m->synced_once = true;
-	m->last_look_us = os_mono_us();
+	if (m->woken)
+		dormant_woken(m, r);
+	m->last_look_us = now;
 	m->last_unread = 0;
+	tell_outcome(m, r);
+}
+
+/* What comes next for a database that is not stopping. */
+static void sync_goes_on(struct managed *m, const struct task *t)
+{
+	if (!t->rc && t->result.rests) {
+		dormant_begin(m);
+		return;
+	}
+	if (!t->rc && (t->flags & DB_SYNC_REST) && !t->result.files) {
+		m->rest_failed = true;
+		m->quiet_since_us = os_mono_us();
+	}
+	/* Written to, before the job or while it ran, and not read, because it has not been published yet. */
+	if (m->state == MANAGED_ACTIVE && (!m->wal_watch.wd || t->result.unpublished))
+		m->quiet_looks = 1;
+	outlets_consider(m);
+	managed_consider(m);
 }
 
 static void sync_done(struct pool_job *job)
 {
 	struct task *t = (struct task *)(void *)job;
 	struct managed *m = t->m;
+	bool stopping = m->stop != STOP_NOT;
+	uint64_t txid;
 
-	m->syncing = false;
-	if (t->reset && !t->rc) {
-		m->reset_wanted = false;
-		m->upload.position_known = false;
+	add_up(m, &t->result);
+	task_leave_gate(t);
+	if (!t->rc && t->result.wants_copy) {
+		t->flags &= ~(unsigned)DB_SYNC_NO_COPY;
+		task_submit(t, m->s->pool, &m->s->copies, sync_run, sync_done);
+		return;
 	}
-	m->txid = db_txid(m->db) ? db_txid(m->db) : m->txid;
+	m->syncing = m->opening = false;
+	m->sums.syncs++;
+	m->sums.ns += (uint64_t)t->ns;
+	if (t->was_reset) {
+		m->reset_wanted = false;
+		outlets_reset(m);
+	}
+	txid = t->result.rests ? t->result.txid : db_txid(m->db);
+	m->txid = txid ? txid : m->txid;
 	if (t->rc)
 		sync_failed(m, &t->why);
 	else
 		sync_worked(m, &t->result);
-	if (m->stop != STOP_NOT) {
+	waits_after_sync(m, t);
+	if (stopping)
 		stop_after_sync(m, t->rc, &t->why);
-	} else {
-		/* Written to, before the job or while it ran, and not read, because it has not been published yet. */
-		if (m->state == MANAGED_ACTIVE && (!m->wal_watch.wd || t->result.unpublished))
-			m->quiet_looks = 1;
-		jobs_upload_if_due(m);
-		managed_consider(m);
-	}
+	else if (m->stop == STOP_NOT && m->state != MANAGED_STOPPED && !m->syncing)
+		sync_goes_on(m, t);
 	free(t);
 }
 
 void jobs_sync(struct managed *m, unsigned flags)
 {
-	struct task *t = calloc(1, sizeof(*t));
+	struct task *t = task_create(m, NULL);
 
-	if (t) {
-		t->flags = flags;
-		t->reset = m->reset_wanted;
-	}
-	m->syncing = submit(m, t, sync_run, sync_done);
-}
-
-/* ---- upload ---- */
-
-static void upload_job_run(struct pool_job *job)
-{
-	struct task *t = (struct task *)(void *)job;
-	struct managed *m = t->m;
-
-	t->rc = upload_run(&m->upload, t->local_txid, t->max_files, &m->s->cancel, &t->why);
-}
-
-static void upload_failed(struct managed *m, const struct err *why)
-{
-	bool say;
-
-	if (err_is(why, ERR_CANCELLED))
-		return;
-	m->upload_retry_us = backoff_fail(&m->upload_errors, m->o.sync_interval_ms, why, &say);
-	if (say)
-		log_error("monitor error", LS("system", "store"), LS("db", db_name(m->db)),
-		          LS("replica", replica_type(m->upload.replica)), LS("error", err_text(why)));
-}
-
-static void upload_done(struct pool_job *job)
-{
-	struct task *t = (struct task *)(void *)job;
-	struct managed *m = t->m;
-
-	m->uploading = false;
-	if (t->rc < 0) {
-		upload_failed(m, &t->why);
-	} else {
-		int errors = backoff_clear(&m->upload_errors);
-
-		m->upload_retry_us = 0;
-		if (errors)
-			log_info("replica sync recovered", LS("system", "store"), LS("db", db_name(m->db)),
-			         LS("replica", replica_type(m->upload.replica)), LI("previous_errors", errors));
-		m->reset_wanted |= t->rc == UPLOAD_NEEDS_RESET;
-	}
-	if (m->stop != STOP_NOT) {
-		stop_after_upload(m, t->rc, &t->why);
-	} else {
-		jobs_upload_if_due(m);
-		if (m->reset_wanted)
-			managed_consider(m);
-	}
-	free(t);
-}
-
-void jobs_upload(struct managed *m)
-{
-	struct task *t = calloc(1, sizeof(*t));
-
-	if (t) {
-		t->local_txid = m->txid;
-		t->max_files = m->stop == STOP_NOT ? m->o.max_upload_files : 0;
-	}
-	m->last_upload_us = os_mono_us();
-	m->uploading = submit(m, t, upload_job_run, upload_done);
-}
-
-static void on_upload_timer(struct loop_timer *timer)
-{
-	jobs_upload_if_due((struct managed *)(void *)((char *)timer - offsetof(struct managed, upload_timer)));
-}
-
-void jobs_upload_if_due(struct managed *m)
-{
-	int64_t now = os_mono_us(), due = m->upload_retry_us;
-
-	if (m->uploading || m->stop != STOP_NOT || !m->txid || m->reset_wanted)
-		return;
-	if (m->upload.position_known && m->upload.position >= m->txid)
-		return;
-	/* A local replica costs nothing; others get at most one batch an interval. */
-	if (!m->upload.replica->local && due < m->last_upload_us + m->o.sync_interval_ms * 1000)
-		due = m->last_upload_us + m->o.sync_interval_ms * 1000;
-	if (due > now) {
-		m->upload_timer.fire = on_upload_timer;
-		loop_timer_set(m->s->o.loop, &m->upload_timer, due, 0);
+	if (!t) {
+		/* Without memory for 2 KB nothing can be done now; the timer asks again. */
+		loop_timer_set(m->s->o.loop, &m->timer, os_mono_us() + 1000 * 1000, 0);
 		return;
 	}
-	jobs_upload(m);
+	m->syncing = true;
+	t->flags = flags | DB_SYNC_NO_COPY;
+	t->reset = m->reset_wanted;
+	t->number = ++m->syncs_begun;
+	task_submit(t, m->s->pool, m->opening ? &m->s->openings : NULL, sync_run, sync_done);
 }
 
 /* ---- close ---- */
@@ -244,7 +275,13 @@ static void close_done(struct pool_job *job)
 
 void jobs_close(struct managed *m)
 {
-	struct task *t = calloc(1, sizeof(*t));
+	struct task *t = task_create(m, NULL);
 
-	m->syncing = submit(m, t, close_run, close_done);
+	if (!t) {
+		db_close(m->db);
+		stop_after_close(m);
+		return;
+	}
+	m->syncing = true;
+	task_submit(t, m->s->pool, NULL, close_run, close_done);
 }

@@ -5,7 +5,7 @@
  *             file appears                error
  *   WAITING ----------------> ACTIVE ----------------> PAUSED
  *      ^                       |  ^                      |
- *      +-------- file gone ----+  +----- sync works -----+         store_stop: any -> STOPPED
+ *      +-------- file gone ----+  +----- sync works -----+         stop.c: any -> STOPPED
  *
  * How a commit is noticed. A one-shot inotify watch on the WAL fires at the first write after a rest; it is armed again
  * when a sync begins or when the database comes to rest, so a stream of writes costs one event a sync, not one a write.
@@ -36,6 +36,8 @@ void managed_set_state(struct managed *m, enum managed_state state, const char *
 	if (state != m->state)
 		log_debug("state", LS("system", "store"), LS("db", db_name(m->db)), LS("from", managed_state_name(m->state)),
 		          LS("to", managed_state_name(state)));
+	if (state == MANAGED_PAUSED && m->state != MANAGED_PAUSED)
+		store_tell(m, STORE_EVENT_PAUSED, reason);
 	m->state = state;
 	free(m->reason);
 	m->reason = reason ? strdup(reason) : NULL;
@@ -46,12 +48,7 @@ static void arm(struct managed *m, int64_t due_us, int64_t slack_us)
 	loop_timer_set(m->s->o.loop, &m->timer, due_us, slack_us);
 }
 
-static bool monitored(const struct managed *m)
-{
-	return m->o.monitor_interval_ms > 0;
-}
-
-static void tell_no_events(struct managed *m, const struct err *why)
+void managed_tell_no_events(struct managed *m, const struct err *why)
 {
 	if (m->watch_told)
 		return;
@@ -60,44 +57,45 @@ static void tell_no_events(struct managed *m, const struct err *why)
 	         LS("db", db_name(m->db)), LS("error", err_text(why)));
 }
 
-static void arm_wal_watch(struct managed *m)
+void managed_arm_wal_watch(struct managed *m)
 {
 	struct err why = ERR_INIT;
 
-	if (!monitored(m) || m->wal_watch.wd || !db_is_open(m->db))
+	if (!managed_monitored(m) || m->wal_watch.wd || (!db_is_open(m->db) && !m->dormant))
 		return;
 	if (loop_watch_add(m->s->o.loop, &m->wal_watch, db_wal_path(m->db), IN_MODIFY | IN_ONESHOT, &why) &&
 	    !err_is(&why, ERR_NOT_FOUND))
-		tell_no_events(m, &why);
+		managed_tell_no_events(m, &why);
 }
 
-static void arm_dir_watch(struct managed *m)
-{
-	struct err why = ERR_INIT;
-	char *dir;
-
-	if (!monitored(m) || m->dir_watch.wd)
-		return;
-	dir = text_path_dir(db_path(m->db));
-	if (dir && loop_watch_add(m->s->o.loop, &m->dir_watch, dir, IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO, &why) &&
-	    !err_is(&why, ERR_NOT_FOUND))
-		tell_no_events(m, &why);
-	free(dir);
-}
-
-static void start_sync(struct managed *m)
+void managed_begin_sync(struct managed *m, unsigned flags)
 {
 	loop_timer_clear(m->s->o.loop, &m->timer);
 	m->last_sync_us = os_mono_us();
 	m->look_step_us = 0;
-	m->files_moved = false;
+	m->files_moved = m->sync_asked = false;
 	if (m->state == MANAGED_WAITING && m->quiet_looks)
 		m->quiet_looks++;
 	else
 		m->quiet_looks = 0;
 	/* Before the job reads: whatever is written later than that fires again. */
-	arm_wal_watch(m);
-	jobs_sync(m, 0);
+	managed_arm_wal_watch(m);
+	jobs_sync(m, flags);
+}
+
+static void start_sync(struct managed *m)
+{
+	managed_begin_sync(m, 0);
+}
+
+void managed_sync_now(struct managed *m)
+{
+	if (m->dormant)
+		dormant_wake(m);
+	else if (m->syncing || m->blocked)
+		m->sync_asked = true;
+	else
+		start_sync(m);
 }
 
 /* One that no commit has asked for: a checkpoint by time, a proof. The next commit after a quiet time waits for none. */
@@ -126,7 +124,7 @@ static int64_t time_to_grow(struct managed *m, int64_t now, int64_t unread)
 	if (m->look_step_us > LOOK_MAX_US) {
 		m->look_step_us = LOOK_MAX_US;
 		if (grown <= 0 && !m->watch_told) {
-			arm_wal_watch(m);
+			managed_arm_wal_watch(m);
 			m->look_step_us = 0;
 			return INT64_MAX;
 		}
@@ -139,7 +137,7 @@ static int64_t time_to_grow(struct managed *m, int64_t now, int64_t unread)
 /* Something is committed: now, or when monitor-interval or the size says so. */
 static void consider_change(struct managed *m, int64_t now)
 {
-	int64_t allowed = m->last_sync_us + m->o.monitor_interval_ms * 1000, unread = db_unread_bytes(m->db), wait;
+	int64_t allowed = m->last_sync_us + (int64_t)m->monitor_interval_ms * 1000, unread = db_unread_bytes(m->db), wait;
 
 	m->quiet_looks = 0;
 	if (now >= allowed || unread >= EARLY_SYNC_BYTES) {
@@ -157,25 +155,37 @@ static void consider_silence(struct managed *m, int64_t now)
 
 	/* A transaction that is still growing would fire all the time; soon it may: what comes next must not wait for a look. */
 	if (step >= WATCH_AGAIN_LOOK)
-		arm_wal_watch(m);
+		managed_arm_wal_watch(m);
 	if (m->quiet_looks > QUIET_LOOKS_MAX)
 		m->quiet_looks = 0;
 	else
 		arm(m, now + ((int64_t)1000 << (step < 10 ? step : 10)), 0);
 }
 
-/* Nothing is going on: the watch is armed; what remains is a checkpoint by time, or polling where events do not work. */
+static int64_t earlier(int64_t a, int64_t b)
+{
+	return !a || (b && b < a) ? b : a;
+}
+
+/* Nothing is going on: the watch is armed; what remains is a checkpoint by time, letting go, or polling where events do not
+ * work. */
 static void rest(struct managed *m, int64_t now)
 {
-	int64_t due = db_checkpoint_due_us(m->db);
+	int64_t due = db_checkpoint_due_us(m->db), sleep_us = 0;
 
-	arm_wal_watch(m);
+	managed_arm_wal_watch(m);
+	if (dormant_try(m, now, &sleep_us))
+		return;
+	/* What will be moved to the database when it is let go of needs no checkpoint before. */
+	if (due && dormant_expected(m))
+		due = 0;
 	if (due && due <= now) {
 		start_own_sync(m);
 		return;
 	}
-	if (m->watch_told && (!due || due > now + m->o.monitor_interval_ms * 1000))
-		due = now + m->o.monitor_interval_ms * 1000;
+	due = earlier(due, sleep_us);
+	if (m->watch_told && (!due || due > now + (int64_t)m->monitor_interval_ms * 1000))
+		due = now + (int64_t)m->monitor_interval_ms * 1000;
 	if (due)
 		arm(m, due, 500 * 1000);
 }
@@ -183,7 +193,7 @@ static void rest(struct managed *m, int64_t now)
 /* A file that has just appeared gets its first page within milliseconds, and nothing tells us when. */
 static void consider_waiting(struct managed *m, int64_t now)
 {
-	int64_t interval = m->o.monitor_interval_ms * 1000, allowed = m->last_sync_us + interval;
+	int64_t interval = (int64_t)m->monitor_interval_ms * 1000, allowed = m->last_sync_us + interval;
 
 	if (m->quiet_looks && m->quiet_looks < QUIET_LOOKS_MAX) {
 		int64_t soon = m->last_sync_us + ((int64_t)WAITING_LOOK_US << (m->quiet_looks < 8 ? m->quiet_looks : 8));
@@ -196,31 +206,56 @@ static void consider_waiting(struct managed *m, int64_t now)
 		arm(m, allowed, 0);
 }
 
+static void consider_paused(struct managed *m, int64_t now)
+{
+	int64_t due = m->retry_us;
+
+	if (m->waits.first && due > m->last_sync_us + BACKOFF_WAITED_US)
+		due = m->last_sync_us + BACKOFF_WAITED_US;
+	if (now >= due)
+		start_sync(m);
+	else
+		arm(m, due, 0);
+}
+
+static void consider_active(struct managed *m, int64_t now)
+{
+	if (m->reset_wanted || m->files_moved)
+		start_sync(m);
+	else if (!db_is_open(m->db))
+		arm(m, m->last_sync_us + (int64_t)m->monitor_interval_ms * 1000, 0);
+	else if (db_changed(m->db))
+		consider_change(m, now);
+	else if (m->quiet_looks)
+		consider_silence(m, now);
+	else
+		rest(m, now);
+}
+
 void managed_consider(struct managed *m)
 {
 	int64_t now = os_mono_us();
 
-	if (m->syncing || m->stop != STOP_NOT || !monitored(m))
+	if (m->syncing || m->stop != STOP_NOT || m->dormant || m->blocked || m->state == MANAGED_STOPPED)
 		return;
-	switch (m->state) {
+	if (m->sync_asked) {
+		start_sync(m);
+		return;
+	}
+	if (!managed_monitored(m))
+		return;
+	switch ((enum managed_state)m->state) {
 	case MANAGED_WAITING:
-		consider_waiting(m, now);
+		if (m->starved)
+			consider_paused(m, now);
+		else
+			consider_waiting(m, now);
 		break;
 	case MANAGED_PAUSED:
-		if (now >= m->retry_us)
-			start_sync(m);
-		else
-			arm(m, m->retry_us, 0);
+		consider_paused(m, now);
 		break;
 	case MANAGED_ACTIVE:
-		if (m->reset_wanted || m->files_moved)
-			start_sync(m);
-		else if (db_changed(m->db))
-			consider_change(m, now);
-		else if (m->quiet_looks)
-			consider_silence(m, now);
-		else
-			rest(m, now);
+		consider_active(m, now);
 		break;
 	case MANAGED_STOPPED:
 		break;
@@ -236,29 +271,32 @@ static void on_wal_event(struct loop_watch *w, uint32_t mask, const char *name)
 {
 	struct managed *m = (struct managed *)(void *)((char *)w - offsetof(struct managed, wal_watch));
 
-	(void)mask;
 	(void)name;
+	if (m->dormant) {
+		if (mask & IN_MODIFY)
+			dormant_wake(m);
+		else
+			dormant_look(m);
+		return;
+	}
+	if (!m->behind_since_us)
+		m->behind_since_us = os_mono_us();
 	m->quiet_looks = 1;
 	m->overlooked = 0;
 	if (!loop_timer_armed(&m->timer) || m->state == MANAGED_ACTIVE)
 		managed_consider(m);
 }
 
-/* The database or one of its companions came, went, or was exchanged. */
-static void on_dir_event(struct loop_watch *w, uint32_t mask, const char *name)
+void managed_files_moved(struct managed *m, const char *which, uint32_t mask)
 {
-	struct managed *m = (struct managed *)(void *)((char *)w - offsetof(struct managed, dir_watch));
-	size_t n = strlen(db_name(m->db));
-	bool companion;
+	bool companion = which && which[0];
 
-	if (mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED))
+	if (m->stop != STOP_NOT || m->blocked || m->state == MANAGED_STOPPED || !managed_monitored(m))
 		return;
-	if (!(mask & IN_Q_OVERFLOW) &&
-	    (!name || strncmp(name, db_name(m->db), n) || (name[n] && strcmp(name + n, "-wal") && strcmp(name + n, "-shm"))))
+	if (m->dormant) {
+		dormant_look(m);
 		return;
-	if (m->stop != STOP_NOT)
-		return;
-	companion = name && name[n];
+	}
 	/* Our own connections make -wal and -shm; what matters comes as a rename or a deletion before. */
 	if (m->state == MANAGED_ACTIVE && (mask & IN_CREATE))
 		return;
@@ -276,14 +314,15 @@ static void on_dir_event(struct loop_watch *w, uint32_t mask, const char *name)
 /* A commit that should have been taken by now, and for which nothing is under way but perhaps a checkpoint some day. */
 static bool overlooked(struct managed *m)
 {
-	return !m->quiet_looks && os_mono_us() >= m->last_sync_us + m->o.monitor_interval_ms * 1000 && db_changed(m->db);
+	return !m->quiet_looks && os_mono_us() >= m->last_sync_us + (int64_t)m->monitor_interval_ms * 1000 &&
+	       db_changed(m->db);
 }
 
 void managed_slow_look(struct managed *m, bool prove)
 {
-	if (m->syncing || m->stop != STOP_NOT || !monitored(m))
+	if (m->syncing || m->stop != STOP_NOT || m->blocked || m->state == MANAGED_STOPPED || !managed_monitored(m))
 		return;
-	arm_dir_watch(m);
+	home_watch(m);
 	if (m->state == MANAGED_ACTIVE && overlooked(m)) {
 		m->overlooked++;
 		if (m->overlooked == 2 && m->wal_watch.wd) {
@@ -291,12 +330,12 @@ void managed_slow_look(struct managed *m, bool prove)
 			struct err why = ERR_INIT;
 
 			err_set(&why, ERR_SYSTEM, "commits came without an event");
-			tell_no_events(m, &why);
+			managed_tell_no_events(m, &why);
 		}
 		start_sync(m);
 		return;
 	}
-	if (m->state == MANAGED_WAITING)
+	if (m->state == MANAGED_WAITING && !m->starved)
 		start_sync(m);
 	else if (prove && m->state == MANAGED_ACTIVE)
 		start_own_sync(m);
@@ -304,12 +343,37 @@ void managed_slow_look(struct managed *m, bool prove)
 		managed_consider(m);
 }
 
+static bool predecessor_leaves(const struct managed *m)
+{
+	for (const struct managed *old = m->s->leaving; old; old = old->next) {
+		if (!strcmp(db_path(old->db), db_path(m->db)))
+			return true;
+	}
+	return false;
+}
+
 void managed_start(struct managed *m)
 {
 	m->timer = (struct loop_timer){ .fire = on_timer };
 	m->wal_watch = (struct loop_watch){ .event = on_wal_event };
-	m->dir_watch = (struct loop_watch){ .event = on_dir_event };
-	arm_dir_watch(m);
-	if (monitored(m))
+	m->opening = true;
+	m->synced_once = m->final_sync = false;
+	m->stop_attempts = 0;
+	m->penalties = 0;
+	m->awake_until_us = 0;
+	atomic_store(&m->cancel, false);
+	atomic_store(&m->no_levels, false);
+	managed_set_state(m, MANAGED_WAITING, NULL);
+	store_tell(m, STORE_EVENT_STARTED, "");
+	m->quiet_since_us = os_mono_us();
+	if (predecessor_leaves(m)) {
+		/* It still has the files; whoever buries it starts this one. */
+		managed_set_state(m, MANAGED_WAITING, "its predecessor is still being closed");
+		m->blocked = true;
+		return;
+	}
+	m->blocked = false;
+	home_watch(m);
+	if (managed_monitored(m) || m->sync_asked)
 		start_sync(m);
 }

@@ -7,6 +7,7 @@
  * thread, perhaps before the function that began it returns. Operations on one database are serialised: each caller gets
  * an answer that was true at some moment between asking and being answered (replication.md §9, control.md §1.5).
  * A caller that is no longer interested calls store_call_forget(): done is not called any more, what was begun goes on.
+ * done() may begin and forget other operations. At the end of the store whoever still waits is answered ERR_CANCELLED.
  *
  * Paths are absolute and clean (text_path_expand); look-up is by exact text.
  */
@@ -20,6 +21,9 @@ enum store_outcome {
 	STORE_ALREADY,   /* it was so before: already_running, already_stopped, already_registered, already_unregistered */
 };
 
+struct call_list;
+
+/* Zeroed, but for done and deadline_us, before the operation; not touched until done() or forgotten. May be used again. */
 struct store_call {
 	void (*done)(struct store_call *c);
 	int64_t deadline_us; /* os_mono_us() time; 0 = none. When it passes: ERR_CANCELLED "context deadline exceeded" */
@@ -27,20 +31,23 @@ struct store_call {
 	int rc;              /* 0 or -1 */
 	struct err why;      /* ERR_NOT_FOUND "database not found: P"; ERR_BUSY "database not open: P" (stopped); else the reason */
 	enum store_outcome outcome;
-	uint64_t txid;            /* newest local TXID */
+	uint64_t txid;            /* newest local TXID; of store_wait: the one waited for */
 	uint64_t replicated_txid; /* of the first replica; 0 = not known */
 	bool changed;             /* sync: txid grew by this call */
 	/* the store's */
+	struct store *s;
 	struct managed *m;
 	struct loop_timer timer;
+	struct call_list *list;
 	struct store_call *next, **link;
-	uint64_t want;
+	uint64_t want, seen_attempts;
+	int64_t since_ms;
 	uint32_t seen_syncs;
 	int kind, step;
-	bool any;
+	bool any, wait;
 };
 
-/* Opens a stopped database and looks after it. */
+/* Begins to look after a stopped database. That the file is missing, or cannot be opened now, is seen in its state. */
 void store_start(struct store *s, const char *path, struct store_call *c);
 /* Last sync, last upload (retried until the deadline or the store's shutdown time-out), close; it stays registered. A
  * failed last sync or upload is rc -1 "…", but the database is closed nevertheless. */
@@ -61,7 +68,7 @@ void store_wait(struct store *s, const char *path, uint64_t txid, bool any, stru
 void store_call_forget(struct store_call *c);
 enum { STORE_WAITING_MAX = 10000 }; /* store_wait beyond it: ERR_LIMIT "too many waiting requests" */
 
-struct managed *store_find(struct store *s, const char *path);
+struct managed *store_find(struct store *s, const char *path); /* NULL = not registered */
 /* In order of registration; NULL = the end. */
 struct managed *store_next(struct store *s, struct managed *after);
 

@@ -1,11 +1,31 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * stop.c - how a database stops: last sync, last uploads with retries, close. All databases go through it side by side
- * and share one time-out.
+ * stop.c - how a database stops: last sync, last uploads with retries, close. At the end of the program all go through it
+ * side by side and share one time-out; by request, one does alone.
  */
+#include <stdlib.h>
+#include <string.h>
+
 #include "lib/base/log.h"
 #include "lib/os/clock.h"
 #include "lib/store/internal.h"
+
+static void after_jobs(struct managed *m);
+
+static void keep_error(struct managed *m, const struct err *why)
+{
+	if (!m->stop_error)
+		m->stop_error = strdup(err_text(why));
+}
+
+static void last_uploads(struct managed *m)
+{
+	for (int i = 0; i < m->outlet_count; i++)
+		m->outlets[i].stop_done = false;
+	for (int i = 0; i < m->outlet_count; i++)
+		outlet_last_upload(&m->outlets[i]);
+	after_jobs(m);
+}
 
 static void go(struct managed *m, enum stop_step next)
 {
@@ -13,92 +33,170 @@ static void go(struct managed *m, enum stop_step next)
 	switch (next) {
 	case STOP_SYNC:
 		m->final_sync = true;
-		jobs_sync(m, DB_SYNC_NO_CHECKPOINT);
+		/* Known to be as it was, and all of it is where it belongs. */
+		if (m->dormant && !db_stirred(m->db))
+			after_jobs(m);
+		else
+			jobs_sync(m, DB_SYNC_NO_CHECKPOINT);
 		break;
 	case STOP_UPLOAD:
-		jobs_upload(m);
+		last_uploads(m);
 		break;
 	case STOP_CLOSE:
-		jobs_close(m);
+		if (db_is_open(m->db))
+			jobs_close(m);
+		else
+			stop_after_close(m);
 		break;
 	case STOP_NOT:
-	case STOP_DONE:
 		break;
 	}
+}
+
+static bool uploads_over(const struct managed *m)
+{
+	for (int i = 0; i < m->outlet_count; i++) {
+		if (!m->outlets[i].stop_done)
+			return false;
+	}
+	return true;
 }
 
 /* Jobs that were under way when the stop came are waited for; then the last sync sees the last commits. */
 static void after_jobs(struct managed *m)
 {
-	if (m->syncing || m->uploading)
+	if (m->syncing || outlets_busy(m))
 		return;
-	if (!m->final_sync)
+	if (m->stop == STOP_UPLOAD) {
+		if (uploads_over(m))
+			go(m, STOP_CLOSE);
+	} else if (!m->final_sync) {
 		go(m, STOP_SYNC);
-	else
-		go(m, m->txid ? STOP_UPLOAD : STOP_CLOSE);
+	} else {
+		go(m, m->synced_once && m->txid ? STOP_UPLOAD : STOP_CLOSE);
+	}
 }
 
 static void on_retry_timer(struct loop_timer *t)
 {
-	go((struct managed *)(void *)((char *)t - offsetof(struct managed, timer)), STOP_UPLOAD);
+	struct managed *m = (struct managed *)(void *)((char *)t - offsetof(struct managed, outlet_timer));
+
+	for (int i = 0; i < m->outlet_count; i++) {
+		if (!m->outlets[i].busy && !m->outlets[i].stop_done)
+			outlet_last_upload(&m->outlets[i]);
+	}
+	after_jobs(m);
 }
 
-void stop_begin(struct managed *m)
+static void on_deadline(struct loop_timer *t)
 {
-	loop_timer_clear(m->s->o.loop, &m->timer);
-	loop_timer_clear(m->s->o.loop, &m->upload_timer);
-	loop_watch_remove(m->s->o.loop, &m->wal_watch);
-	loop_watch_remove(m->s->o.loop, &m->dir_watch);
+	struct managed *m = (struct managed *)(void *)((char *)t - offsetof(struct managed, timer));
+
+	atomic_store(&m->cancel, true);
+}
+
+void stop_hurry(struct managed *m, int64_t deadline_us)
+{
+	const struct store *s = m->s;
+	int64_t own = s->o.shutdown_timeout_ms ? os_mono_us() + s->o.shutdown_timeout_ms * 1000 : 0;
+
+	if (deadline_us && (!own || deadline_us < own))
+		own = deadline_us;
+	if (m->stop_deadline_us && (!own || m->stop_deadline_us < own))
+		own = m->stop_deadline_us;
+	m->stop_deadline_us = own;
+	m->timer.fire = on_deadline;
+	if (own)
+		loop_timer_set(s->o.loop, &m->timer, own, 0);
+	if (s->interrupted)
+		atomic_store(&m->cancel, true);
+}
+
+void stop_begin(struct managed *m, int64_t deadline_us)
+{
+	struct loop *l = m->s->o.loop;
+
+	loop_timer_clear(l, &m->timer);
+	loop_timer_clear(l, &m->outlet_timer);
+	loop_watch_remove(l, &m->wal_watch);
 	m->stop = STOP_SYNC;
-	after_jobs(m);
+	m->final_sync = false;
+	m->stop_attempts = 0;
+	m->stop_deadline_us = 0;
+	free(m->stop_error);
+	m->stop_error = NULL;
+	atomic_store(&m->no_levels, true);
+	stop_hurry(m, deadline_us);
+	if (m->blocked)
+		go(m, STOP_CLOSE); /* it never began */
+	else
+		after_jobs(m);
 }
 
 void stop_after_sync(struct managed *m, int rc, const struct err *why)
 {
-	if (rc && m->final_sync)
+	if (rc && m->final_sync) {
 		log_error("failed to close database", LS("system", "store"), LS("db", db_name(m->db)), LS("error", err_text(why)));
+		keep_error(m, why);
+	}
 	after_jobs(m);
 }
 
-void stop_after_upload(struct managed *m, int rc, const struct err *why)
+static void upload_ended(struct outlet *o, int rc, const struct err *why)
 {
+	struct managed *m = o->m;
 	const struct store *s = m->s;
-	int64_t now = os_mono_us();
+	int64_t now = os_mono_us(), until = m->stop_deadline_us;
 
-	if (m->stop == STOP_SYNC) {
-		after_jobs(m);
-		return;
-	}
 	m->stop_attempts++;
+	o->stop_done = true;
 	if (rc == UPLOAD_DRAINED) {
-		if (m->stop_attempts > 1)
+		if (m->stop_attempts > m->outlet_count)
 			log_info("shutdown sync succeeded after retry", LS("system", "store"), LS("db", db_name(m->db)),
 			         LI("attempts", m->stop_attempts));
 	} else if (rc >= 0) {
 		log_warn("shutdown sync left files that need a full copy at the next start", LS("system", "store"),
 		         LS("db", db_name(m->db)));
-	} else if (atomic_load(&s->cancel)) {
+	} else if (s->interrupted) {
 		log_warn("shutdown sync interrupted by signal", LS("system", "store"), LS("db", db_name(m->db)));
-	} else if (now + s->o.shutdown_interval_ms * 1000 < s->stop_deadline_us) {
+		keep_error(m, why);
+	} else if (until && now + s->o.shutdown_interval_ms * 1000 < until && !atomic_load(&m->cancel)) {
 		log_warn("shutdown sync failed, retrying (press Ctrl+C again to skip)", LS("system", "store"),
 		         LS("db", db_name(m->db)), LI("attempts", m->stop_attempts), LS("error", err_text(why)),
-		         LD("elapsed", (now - s->stop_began_us) * 1000), LD("remaining", (s->stop_deadline_us - now) * 1000));
-		m->timer.fire = on_retry_timer;
-		loop_timer_set(s->o.loop, &m->timer, now + s->o.shutdown_interval_ms * 1000, 0);
-		return;
+		         LD("elapsed", (now - m->last_sync_us) * 1000), LD("remaining", (until - now) * 1000));
+		o->stop_done = false;
+		m->outlet_timer.fire = on_retry_timer;
+		if (!loop_timer_armed(&m->outlet_timer))
+			loop_timer_set(s->o.loop, &m->outlet_timer, now + s->o.shutdown_interval_ms * 1000, 0);
 	} else {
 		log_error("shutdown sync failed after timeout", LS("system", "store"), LS("db", db_name(m->db)),
 		          LI("attempts", m->stop_attempts), LS("error", err_text(why)));
+		keep_error(m, why);
 	}
-	go(m, STOP_CLOSE);
+}
+
+void stop_after_upload(struct outlet *o, int rc, const struct err *why)
+{
+	if (o->m->stop == STOP_UPLOAD)
+		upload_ended(o, rc, why);
+	after_jobs(o->m);
 }
 
 void stop_after_close(struct managed *m)
 {
 	struct store *s = m->s;
 
-	m->stop = STOP_DONE;
+	loop_timer_clear(s->o.loop, &m->timer);
+	loop_timer_clear(s->o.loop, &m->outlet_timer);
+	m->stop = STOP_NOT;
+	m->dormant = m->woken = m->blocked = m->sync_asked = false;
+	m->behind_since_us = 0;
+	dormant_fed(m);
 	managed_set_state(m, MANAGED_STOPPED, NULL);
-	if (--s->left == 0 && s->o.stopped)
+	store_tell(m, STORE_EVENT_STOPPED, "");
+	waits_refuse(m);
+	ops_stopped(m);
+	dormant_room(s);
+	if (s->stopping && --s->left == 0 && s->o.stopped)
 		s->o.stopped(s->o.ctx);
 }

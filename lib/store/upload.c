@@ -9,27 +9,6 @@
 
 enum { BUFFER_SIZE = 64 << 10 };
 
-/*
- * Levels 0 to 8 only: a snapshot (level 9) is sent at the position of the database and may be ahead of level-0 files that
- * still wait; to count it would leave a hole there for ever. *snapshot is its TXID, for when those files are gone.
- */
-static int find_position(struct upload *u, uint64_t *position, uint64_t *snapshot, struct err *e)
-{
-	struct replica_list files = { 0 };
-	int rc = replica_list_levels(u->replica, 0, LTX_LEVEL_MAX, false, &files, e);
-
-	*position = *snapshot = 0;
-	for (int i = 0; !rc && i < files.count; i++) {
-		const struct replica_item *it = &files.items[i];
-		uint64_t *max = it->level == LTX_LEVEL_SNAPSHOT ? snapshot : position;
-
-		if (it->max_txid > *max)
-			*max = it->max_txid;
-	}
-	replica_list_free(&files);
-	return rc;
-}
-
 static int not_sent(struct upload *u, const char *path, struct err *e)
 {
 	return err_wrap(e, "local file %s is not sent (delete %s/ltx to start over with a full copy, or set auto-recover)", path,
@@ -89,7 +68,7 @@ static int send_one(struct upload *u, uint64_t txid, bool *usable, struct err *e
 		return err_nomem(e);
 	rc = look_at_file(u, path, txid, &item, e);
 	*usable = !rc || !(err_is(e, ERR_NOT_FOUND) || (u->auto_recover && err_is(e, ERR_CORRUPT)));
-	if (!rc && !(rc = u->replica->ops->put(u->replica, &item, path, e)))
+	if (!rc && !(rc = u->replica->ops->put(u->replica, &item, path, e)) && !(rc = levels_note_put(u->levels, &item, e)))
 		log_info("ltx file uploaded", LS("system", "store"), LS("db", db_name(u->db)),
 		         LS("replica", replica_type(u->replica)), LI("level", 0), LX("minTXID", txid), LX("maxTXID", txid),
 		         LI("size", item.size));
@@ -122,33 +101,79 @@ static bool last_is_there(struct upload *u)
 	return true;
 }
 
+/*
+ * Levels 0 to 8 count only: a snapshot (level 9) is sent at the position of the database and may be ahead of level-0 files
+ * that still wait; to count it would leave a hole there for ever.
+ */
+static int find_position(struct upload *u, struct err *e)
+{
+	if (u->position_known)
+		return 0;
+	if (levels_load(u->levels, e))
+		return -1;
+	u->position = levels_position(u->levels);
+	u->position_known = true;
+	return 0;
+}
+
+static void doubt(struct upload *u)
+{
+	u->position_known = false;
+	levels_doubt(u->levels);
+}
+
+/* What the next file would build on is in a snapshot already, and the file is of no use: go on behind the snapshot. */
+static bool behind_snapshot(struct upload *u)
+{
+	uint64_t snapshot = levels_snapshot_position(u->levels);
+
+	if (snapshot <= u->position)
+		return false;
+	u->position = snapshot;
+	return true;
+}
+
+static bool is_ahead(struct upload *u)
+{
+	uint64_t snapshot = levels_snapshot_position(u->levels);
+
+	if (!u->check_base)
+		return false;
+	u->check_base = false;
+	return u->position > u->base || snapshot > u->base;
+}
+
 int upload_run(struct upload *u, uint64_t local_txid, int max_files, const atomic_bool *cancel, struct err *e)
 {
-	uint64_t snapshot = 0;
 	int sent = 0;
 
 	if (u->position_known && u->position < local_txid && !last_is_there(u)) {
 		log_warn("replica has lost its newest file, looking at what it has", LS("system", "store"),
 		         LS("db", db_name(u->db)), LS("replica", replica_type(u->replica)), LX("txid", u->position));
-		u->position_known = false;
+		doubt(u);
 	}
-	if (!u->position_known) {
-		if (find_position(u, &u->position, &snapshot, e))
-			return -1;
-		u->position_known = true;
+	if (find_position(u, e))
+		return -1;
+	if (is_ahead(u)) {
+		log_warn("replica holds more than was known, starting over behind it", LS("system", "store"),
+		         LS("db", db_name(u->db)), LS("replica", replica_type(u->replica)), LX("txid", u->position));
+		return UPLOAD_AHEAD;
 	}
-	/* What the next file would build on is in a snapshot already, and the file is gone: go on behind the snapshot. */
-	if (snapshot > u->position && u->position < local_txid && !local_exists(u, u->position + 1))
-		u->position = snapshot;
+	if (u->position < local_txid && !local_exists(u, u->position + 1))
+		behind_snapshot(u);
 	for (; u->position < local_txid; u->position++, sent++) {
+		bool usable = true;
+
 		if (max_files && sent == max_files)
 			return UPLOAD_MORE;
 		if (cancel && atomic_load_explicit(cancel, memory_order_relaxed))
 			return err_set(e, ERR_CANCELLED, "interrupted");
-		bool usable = true;
-
 		if (send_one(u, u->position + 1, &usable, e)) {
-			u->position_known = false;
+			if (!usable && behind_snapshot(u)) {
+				u->position--;
+				continue;
+			}
+			doubt(u);
 			return usable ? -1 : UPLOAD_NEEDS_RESET;
 		}
 		u->sent = u->position + 1;

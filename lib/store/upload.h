@@ -2,9 +2,9 @@
 /*
  * upload.h - carries the level-0 files of one database to one replica, in order, each once.
  *
- * The position is the replica's: everything up to it is there. It is asked for once (a listing) and after every error,
- * so that an upload whose answer was lost is recognised. Files that this process did not write itself are verified to
- * their last byte before they are sent.
+ * The position is the replica's: everything up to it is there. The levels' manifest knows it, and lists anew after every
+ * error, so that an upload whose answer was lost is recognised. Files that this process did not write itself are verified
+ * to their last byte before they are sent.
  *
  * upload_run blocks; one call at a time per upload, on any thread. It may run while the database syncs: it only reads
  * files that have their final names.
@@ -18,22 +18,32 @@
 
 #include "lib/base/err.h"
 #include "lib/db/db.h"
+#include "lib/levels/levels.h"
 #include "lib/replica/replica.h"
 
 struct upload {
 	struct db *db;
 	struct replica *replica;
+	struct levels *levels; /* of this replica */
 	uint64_t position;     /* the replica holds everything up to here */
 	bool position_known;
 	uint64_t sent;         /* the last file that we stored there ourselves; 0 = none */
 	uint64_t verify_up_to; /* files up to this TXID were written by an earlier process */
+	/*
+	 * With several replicas one may have been out of reach when the database was opened. What local files and the other
+	 * replicas held then; at the first contact this one must not hold more.
+	 */
+	uint64_t base;
+	bool check_base;
 	bool auto_recover;     /* a damaged local file is as good as none: UPLOAD_NEEDS_RESET instead of an error */
 };
 
 enum upload_result {
 	UPLOAD_DRAINED,     /* the replica holds everything up to local_txid */
 	UPLOAD_MORE,        /* max_files were sent, more wait */
-	UPLOAD_NEEDS_RESET, /* the file that the replica needs next is gone or damaged: db_reset, then a full copy */
+	UPLOAD_NEEDS_RESET, /* the file that the replica needs next is gone or damaged: a full copy is needed, by db_reset
+	                     * or as a snapshot (level 9) of this replica */
+	UPLOAD_AHEAD,       /* it holds more than base: db_reset, so that no TXID gets a second meaning */
 };
 
 /* Sends the files position + 1 .. local_txid, at most max_files (0 = all). enum upload_result or -1. */

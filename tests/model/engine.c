@@ -15,6 +15,7 @@ struct engine {
 	struct model *m;
 	struct db *db;
 	struct replica *replica;
+	struct levels *levels;
 	struct upload upload;
 	bool synced_once, reset_wanted;
 };
@@ -74,12 +75,14 @@ static void upload_command(struct engine *en, struct reply *r)
 static int create(struct engine *en, struct err *e)
 {
 	const struct settings *s = &en->m->set;
+	static const struct levels_policy policy = LEVELS_POLICY_DEFAULT;
 	struct db_options o = DB_OPTIONS_DEFAULT;
 
 	if (replica_file_create(en->m->replica_path, &en->replica, e))
 		return -1;
 	o.path = en->m->db_path;
-	o.replica = en->replica;
+	o.replicas = &en->replica;
+	o.replica_count = 1;
 	o.busy_timeout_ms = s->busy_timeout_ms;
 	o.min_checkpoint_pages = s->min_checkpoint_pages;
 	o.truncate_pages = s->truncate_pages;
@@ -88,7 +91,11 @@ static int create(struct engine *en, struct err *e)
 	o.auto_recover = s->auto_recover;
 	if (db_create(&o, &en->db, e))
 		return -1;
-	en->upload = (struct upload){ .db = en->db, .replica = en->replica, .auto_recover = s->auto_recover };
+	en->levels = levels_create(en->db, en->replica, &policy, e);
+	if (!en->levels)
+		return -1;
+	en->upload = (struct upload){ .db = en->db, .replica = en->replica, .levels = en->levels,
+	                              .auto_recover = s->auto_recover };
 	return 0;
 }
 
@@ -118,6 +125,7 @@ void engine_run(int fd, struct model *m)
 			upload_command(&en, &r);
 			break;
 		case ENGINE_CLOSE:
+			levels_free(en.levels);
 			db_free(en.db);
 			replica_free(en.replica);
 			en.db = NULL;

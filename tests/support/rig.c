@@ -32,7 +32,8 @@ int rig_init(struct rig *g, const char *name)
 		return -1;
 	g->o = defaults;
 	g->o.path = g->path;
-	g->o.replica = g->replica;
+	g->o.replicas = &g->replica;
+	g->o.replica_count = 1;
 	g->o.busy_timeout_ms = 20;
 	return rig_app_open(g) || rig_sql(g, "CREATE TABLE t(id INTEGER PRIMARY KEY, b)") ? -1 : 0;
 }
@@ -96,15 +97,23 @@ int rig_checkpoint(struct rig *g, int mode)
 
 int rig_start(struct rig *g)
 {
+	static const struct levels_policy policy = LEVELS_POLICY_DEFAULT;
+
 	if (db_create(&g->o, &g->db, &g->e))
 		return -1;
-	g->upload = (struct upload){ .db = g->db, .replica = g->replica, .auto_recover = g->o.auto_recover };
+	g->levels = levels_create(g->db, g->replica, &policy, &g->e);
+	if (!g->levels)
+		return -1;
+	g->upload = (struct upload){ .db = g->db, .replica = g->replica, .levels = g->levels,
+	                             .auto_recover = g->o.auto_recover };
 	return 0;
 }
 
 void rig_stop(struct rig *g)
 {
+	levels_free(g->levels);
 	db_free(g->db);
+	g->levels = NULL;
 	g->db = NULL;
 }
 

@@ -18,6 +18,7 @@ struct rig {
 	struct db_options o;      /* may be changed before rig_start */
 	struct db *db;
 	struct replica *replica;
+	struct levels *levels;
 	struct upload upload;
 	struct db_sync_result r;  /* of the last sync */
 	struct err e;             /* of the last failure */

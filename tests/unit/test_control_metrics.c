@@ -149,18 +149,19 @@ static const char *path(void *ctx, int i)
 	return paths[i];
 }
 
-static void read_one(void *ctx, int i, struct managed_facts *f, struct db_counters *c)
+static void read_one(void *ctx, int i, struct managed_facts *f, struct db_checkpoint_counters *c)
 {
 	(void)ctx;
 	*f = (struct managed_facts){ .path = paths[i], .txid = UINT64_C(12345678901234567), .db_size = 4096 + i,
-		                     .wal_size = 32, .l0_eligible = 1, .l0_too_recent = i, .compaction_verify_errors = 9 };
-	*c = (struct db_counters){ .syncs = 7, .sync_errors = 1, .sync_us = 1500000, .wal_bytes = 999,
-		                   .disk_full = i == 0 };
+		                     .wal_size = 32, .l0_eligible = 1, .l0_too_recent = i, .compaction_verify_errors = 9,
+		                     .syncs = 7, .sync_errors = 1, .sync_ns = 1500000000, .wal_bytes = 999,
+		                     .disk_full = i == 0 };
+	*c = (struct db_checkpoint_counters){ .count = { 0 } };
 	if (i == 1) {
-		c->checkpoints[DB_MODE_PASSIVE] = 3;
-		c->checkpoint_us[DB_MODE_PASSIVE] = 250000;
-		c->checkpoints[DB_MODE_TRUNCATE] = 1;
-		c->checkpoint_errors[DB_MODE_TRUNCATE] = 1;
+		c->count[DB_MODE_PASSIVE] = 3;
+		c->us[DB_MODE_PASSIVE] = 250000;
+		c->count[DB_MODE_TRUNCATE] = 1;
+		c->errors[DB_MODE_TRUNCATE] = 1;
 	}
 }
 
@@ -243,7 +244,7 @@ TEST(without_databases_the_process_is_told_alone)
 
 static char many_paths[1000][32];
 static const char *many_path(void *ctx, int i) { (void)ctx; return many_paths[i]; }
-static void many_read(void *ctx, int i, struct managed_facts *f, struct db_counters *c)
+static void many_read(void *ctx, int i, struct managed_facts *f, struct db_checkpoint_counters *c)
 {
 	read_one(ctx, 1, f, c);
 	f->path = many_paths[i];

@@ -158,7 +158,7 @@ TEST(one_file_has_one_engine)
 		CHECK_INT(i ? link(g.path, alias) : symlink(g.path, alias), 0);
 		o = g.o;
 		o.path = alias;
-		o.replica = NULL;
+		o.replica_count = 0;
 		CHECK_OK(db_create(&o, &second, &g.e), &g.e);
 		CHECK_INT(db_sync(second, 0, &r, &g.e), -1);
 		CHECK(err_is(&g.e, ERR_EXISTS));

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * rest.c - letting go of a quiet database, and finding out later what happened to it meanwhile.
+ *
+ * Nobody holds a lock for us then, so nothing is taken for granted: the rule of prove.c applies as after a restart of the
+ * program. But an application that merely closes its last connection deletes the WAL, and with it what that rule needs.
+ * So we let go only when every frame was moved to the database file, and remember that file's stamps at a moment after
+ * which each change gives it later ones. Found untouched, under a new read lock, it still is what our newest file made it:
+ * no frame of any generation was moved into it, so no generation was ended that had one, and all that was committed
+ * since stands in the WAL that is there now.
+ */
+#include "lib/db/internal.h"
+
+static bool stamp(const char *path, struct db_stamp *s, struct err *e)
+{
+	struct os_stat st;
+
+	if (os_stat(path, &st, e))
+		return false;
+	*s = (struct db_stamp){ { st.dev, st.ino }, st.size, st.changed_ns };
+	return true;
+}
+
+static bool same_stamp(const struct db_stamp *a, const struct db_stamp *b)
+{
+	return a->inode.ino == b->inode.ino && a->inode.dev == b->inode.dev && a->size == b->size &&
+	       a->changed_ns == b->changed_ns;
+}
+
+/* Everything was read, and *left frames of it are not in the database file yet. 1, 0, -1 */
+static int all_read(struct db *d, struct wal_index *index, uint32_t *left, struct err *e)
+{
+	const struct db_position *p = &d->position;
+
+	if (db_index_read(d, index, e))
+		return -1;
+	*left = index->frames - index->backfilled;
+	return p->has_place && !d->snapshot_reason && !d->unpublished && p->salt1 == index->salt1 &&
+	       p->salt2 == index->salt2 && p->offset == wal_offset(d->page_size, index->frames);
+}
+
+/* Moves what is left, with our mark at the end of the WAL; nobody waits for that, and the lock stays. 1, 0, -1 */
+static int move_all(struct db *d, struct db_work *w, struct wal_index *index, int *files, struct err *e)
+{
+	int frames, backfilled, rc;
+	uint32_t left;
+
+	for (int pass = 0;; pass++) {
+		rc = all_read(d, index, &left, e);
+		if (rc <= 0 || !left)
+			return rc;
+		if (pass == 2)
+			return 0;
+		if (db_conn_writer(d, e) || (pass == 1 && db_read_renew(d, w, files, e)) ||
+		    db_checkpoint_passive(d->w, &frames, &backfilled, e)) {
+			if (!err_is(e, ERR_BUSY))
+				return -1;
+			err_clear(e);
+			return 0;
+		}
+	}
+}
+
+int db_rest(struct db *d, struct db_work *w, int *files, struct err *e)
+{
+	struct db_stamp database, wal;
+	struct wal_index index;
+	int rc = atomic_load(&d->snapshotting) ? 0 : move_all(d, w, &index, files, e);
+
+	if (rc <= 0)
+		return rc;
+	if (!stamp(d->path, &database, e) || !stamp(d->wal_path, &wal, e))
+		return -1;
+	if (!os_stamp_settle(database.changed_ns > wal.changed_ns ? database.changed_ns : wal.changed_ns) ||
+	    wal_index_changed(d->index, index.raw))
+		return 0;
+	rc = db_identity_holds(d, e);
+	if (rc <= 0)
+		return rc;
+	d->rest.valid = true;
+	d->rest.txid = d->position.txid;
+	d->rest.database = database;
+	d->rest.wal = wal;
+	db_close(d);
+	return 1;
+}
+
+void db_rest_look(struct db *d)
+{
+	struct db_stamp now;
+
+	d->untouched = d->rest.valid && d->rest.txid == d->position.txid && stamp(d->path, &now, NULL) &&
+	               same_stamp(&now, &d->rest.database);
+}
+
+bool db_stirred(const struct db *d)
+{
+	struct err why = ERR_INIT;
+	struct db_stamp now;
+
+	if (!d->rest.valid || !stamp(d->path, &now, NULL) || !same_stamp(&now, &d->rest.database))
+		return true;
+	/* No WAL, or an empty one: an application has closed its last connection, or opened its first. */
+	if (!stamp(d->wal_path, &now, &why))
+		return !err_is(&why, ERR_NOT_FOUND);
+	return now.size && !same_stamp(&now, &d->rest.wal);
+}

@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * manifest.c - what the replica holds, as far as we know: made of one listing, kept current by what we do there.
+ *
+ * While a database sleeps its lists are packed: differences as variable-length numbers, ten bytes per object.
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/buf.h"
+#include "lib/base/log.h"
+#include "lib/levels/internal.h"
+#include "lib/os/clock.h"
+
+enum { REMOVE_BATCH = 1000, PACKED_MAX = 1 << 30 };
+
+static bool valid_level(int level) { return level >= 0 && level < LEVELS_ALL; }
+
+/* Index of the first item that does not come before (min, max). */
+static int find(const struct replica_list *f, uint64_t min, uint64_t max)
+{
+	int low = 0, high = f->count;
+
+	/* What is new comes last. */
+	if (high && (f->items[high - 1].min_txid < min || (f->items[high - 1].min_txid == min && f->items[high - 1].max_txid < max)))
+		return high;
+	while (low < high) {
+		int mid = low + (high - low) / 2;
+		const struct replica_item *it = &f->items[mid];
+
+		if (it->min_txid < min || (it->min_txid == min && it->max_txid < max))
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+static bool is_at(const struct replica_list *f, int i, const struct replica_item *item)
+{
+	return i < f->count && f->items[i].min_txid == item->min_txid && f->items[i].max_txid == item->max_txid;
+}
+
+int levels_manifest_add(struct levels *l, const struct replica_item *item, struct err *e)
+{
+	struct levels_list *list = &l->level[item->level];
+	struct replica_list *f = &list->files;
+	int i = find(f, item->min_txid, item->max_txid);
+
+	assert(valid_level(item->level));
+	if (is_at(f, i, item)) {
+		f->items[i] = *item;
+		return 0;
+	}
+	if (replica_list_add(f, item, e))
+		return -1;
+	memmove(f->items + i + 1, f->items + i, (size_t)(f->count - 1 - i) * sizeof(*f->items));
+	f->items[i] = *item;
+	if (item->max_txid > list->max_txid)
+		list->max_txid = item->max_txid;
+	return 0;
+}
+
+void levels_manifest_remove(struct levels *l, const struct replica_item *item)
+{
+	struct levels_list *list = &l->level[item->level];
+	struct replica_list *f = &list->files;
+	int i = find(f, item->min_txid, item->max_txid);
+
+	if (!is_at(f, i, item))
+		return;
+	f->count--;
+	memmove(f->items + i, f->items + i + 1, (size_t)(f->count - i) * sizeof(*f->items));
+	list->max_txid = 0;
+	for (i = 0; i < f->count; i++) {
+		if (f->items[i].max_txid > list->max_txid)
+			list->max_txid = f->items[i].max_txid;
+	}
+}
+
+void levels_manifest_drop(struct levels *l)
+{
+	for (int level = 0; level < LEVELS_ALL; level++) {
+		replica_list_free(&l->level[level].files);
+		l->level[level].max_txid = 0;
+	}
+	free(l->packed);
+	l->packed = NULL;
+	l->known = false;
+}
+
+/* ---- listing ---- */
+
+/* The place where the objects of a level begin in a sorted list, and how many there are. */
+static int slice(const struct replica_list *all, int level, int *count)
+{
+	int from = 0, to;
+
+	while (from < all->count && all->items[from].level < level)
+		from++;
+	for (to = from; to < all->count && all->items[to].level == level; to++)
+		;
+	*count = to - from;
+	return from;
+}
+
+/* Objects of one sorted list that the other lacks. */
+static int lacking(const struct replica_item *a, int n, const struct replica_item *b, int m)
+{
+	int count = 0;
+
+	for (int i = 0, k = 0; i < n; i++) {
+		while (k < m && replica_item_compare(&b[k], &a[i]) < 0)
+			k++;
+		count += k == m || replica_item_compare(&b[k], &a[i]);
+	}
+	return count;
+}
+
+static int take_over(struct levels *l, const struct replica_list *all, struct err *e)
+{
+	levels_manifest_drop(l);
+	for (int level = 0; level < LEVELS_ALL; level++) {
+		struct replica_list *f = &l->level[level].files;
+		int count, from = slice(all, level, &count);
+
+		if (!count)
+			continue;
+		f->items = malloc((size_t)count * sizeof(*f->items));
+		if (!f->items) {
+			levels_manifest_drop(l);
+			return err_nomem(e);
+		}
+		memcpy(f->items, all->items + from, (size_t)count * sizeof(*f->items));
+		f->count = f->cap = count;
+		for (int i = 0; i < count; i++) {
+			if (f->items[i].max_txid > l->level[level].max_txid)
+				l->level[level].max_txid = f->items[i].max_txid;
+		}
+	}
+	l->known = true;
+	return 0;
+}
+
+static void tell_differences(const struct levels *l, const struct replica_list *all)
+{
+	int gone = 0, new = 0;
+
+	for (int level = 0; level < LEVELS_ALL; level++) {
+		const struct replica_list *f = levels_files(l, level);
+		int count, from = slice(all, level, &count);
+
+		gone += lacking(f->items, f->count, all->items + from, count);
+		new += lacking(all->items + from, count, f->items, f->count);
+	}
+	if (gone || new)
+		log_warn("replica was changed by somebody else", LS("system", "store"), LS("db", db_name(l->db)),
+		         LS("replica", replica_type(l->replica)), LI("missing", gone), LI("unknown", new));
+}
+
+static int list_all(struct replica *r, struct replica_list *all, struct err *e)
+{
+	int rc = r->ops->list_all ? r->ops->list_all(r, false, all, e) : replica_list_levels(r, 0, LTX_LEVEL_MAX, false, all, e);
+
+	if (!rc)
+		replica_list_sort(all);
+	return rc;
+}
+
+int levels_manifest_list(struct levels *l, struct err *e)
+{
+	struct replica_list all = { 0 };
+	int rc = -1;
+
+	if (list_all(l->replica, &all, e)) {
+		err_wrap(e, "list replica");
+		goto out;
+	}
+	if (l->known)
+		tell_differences(l, &all);
+	if (take_over(l, &all, e))
+		goto out;
+	l->listed_ms = os_wall_ms();
+	if (!l->start_ms)
+		l->start_ms = l->listed_ms;
+	memset(l->refused, 0, sizeof(l->refused));
+	rc = 0;
+out:
+	replica_list_free(&all);
+	return rc;
+}
+
+int levels_load(struct levels *l, struct err *e)
+{
+	if (l->packed && levels_unpack(l, e))
+		return -1;
+	if (!l->known && levels_manifest_list(l, e))
+		return -1;
+	return l->local_swept ? 0 : levels_local_sweep(l, e);
+}
+
+void levels_doubt(struct levels *l)
+{
+	levels_manifest_drop(l);
+}
+
+bool levels_known(const struct levels *l) { return l->known; }
+
+uint64_t levels_position(const struct levels *l)
+{
+	uint64_t max = 0;
+
+	for (int level = 0; level < LEVELS_SNAPSHOT; level++) {
+		if (l->level[level].max_txid > max)
+			max = l->level[level].max_txid;
+	}
+	return max;
+}
+
+uint64_t levels_snapshot_position(const struct levels *l) { return l->level[LEVELS_SNAPSHOT].max_txid; }
+
+int levels_note_put(struct levels *l, const struct replica_item *item, struct err *e)
+{
+	if (l->packed && levels_unpack(l, e))
+		return -1;
+	l->changed = true;
+	if (!l->known || !levels_manifest_add(l, item, e))
+		return 0;
+	/* It is there, and we could not take it down: the next use lists. */
+	levels_doubt(l);
+	return -1;
+}
+
+/* ---- questions ---- */
+
+bool levels_covers(const struct levels *l, int level, uint64_t from, uint64_t to)
+{
+	const struct replica_list *f = levels_files(l, level);
+	int i = find(f, from, UINT64_MAX);
+
+	/* The last one that begins at or before `from`; files do not contain each other but in replicas of strangers. */
+	for (i = i > 0 ? i - 1 : 0; i < f->count && f->items[i].min_txid <= from; i++) {
+		if (f->items[i].max_txid >= to)
+			return true;
+		if (f->items[i].max_txid >= from)
+			from = f->items[i].max_txid + 1;
+	}
+	return false;
+}
+
+bool levels_snapshot_before(const struct levels *l, uint64_t from)
+{
+	return l->level[LEVELS_SNAPSHOT].max_txid >= from - 1 && from > 1;
+}
+
+int levels_remove(struct levels *l, const struct replica_item *items, int count, struct err *e)
+{
+	for (int i = 0; i < count; i += REMOVE_BATCH) {
+		int n = count - i < REMOVE_BATCH ? count - i : REMOVE_BATCH;
+
+		if (l->replica->ops->remove(l->replica, items + i, n, e)) {
+			levels_doubt(l); /* some of them may be gone */
+			return err_wrap(e, "remove from replica");
+		}
+		for (int k = i; k < i + n; k++)
+			levels_manifest_remove(l, &items[k]);
+		l->changed = true;
+	}
+	return 0;
+}
+
+/* ---- packing ---- */
+
+static void put_number(struct buf *b, uint64_t v)
+{
+	for (; v >= 0x80; v >>= 7)
+		buf_char(b, (char)(v | 0x80));
+	buf_char(b, (char)v);
+}
+
+static uint64_t get_number(const uint8_t **p)
+{
+	uint64_t v = 0;
+
+	for (int shift = 0;; shift += 7) {
+		v |= (uint64_t)(**p & 0x7f) << shift;
+		if (!(*(*p)++ & 0x80))
+			return v;
+	}
+}
+
+/* Differences of both signs, small ones first. */
+static uint64_t fold(int64_t v) { return (uint64_t)v << 1 ^ (uint64_t)(v >> 63); }
+static int64_t unfold(uint64_t v) { return (int64_t)(v >> 1 ^ -(v & 1)); }
+
+void levels_rest(struct levels *l)
+{
+	struct buf b = { .limit = PACKED_MAX };
+	uint8_t *fitting;
+
+	if (!l->known || l->packed)
+		return;
+	for (int level = 0; level < LEVELS_ALL; level++) {
+		const struct replica_list *f = levels_files(l, level);
+		struct replica_item last = { 0 };
+
+		put_number(&b, (uint64_t)f->count);
+		for (int i = 0; i < f->count; i++) {
+			const struct replica_item *it = &f->items[i];
+
+			put_number(&b, it->min_txid - last.min_txid);
+			put_number(&b, it->max_txid - it->min_txid);
+			put_number(&b, (uint64_t)it->size);
+			put_number(&b, fold((int64_t)((uint64_t)it->created_ms - (uint64_t)last.created_ms)));
+			last = *it;
+		}
+	}
+	if (!buf_ok(&b)) { /* no memory for it: then not */
+		buf_free(&b);
+		return;
+	}
+	l->packed_due_ms = levels_due_ms(l, os_wall_ms(), 0, &l->packed_needs_db);
+	for (int level = 0; level < LEVELS_ALL; level++)
+		replica_list_free(&l->level[level].files); /* max_txid stays */
+	fitting = realloc(b.data, b.len);
+	l->packed = fitting ? fitting : b.data;
+	l->packed_size = b.len;
+}
+
+int levels_unpack(struct levels *l, struct err *e)
+{
+	const uint8_t *p = l->packed;
+
+	if (!p)
+		return 0;
+	for (int level = 0; level < LEVELS_ALL; level++) {
+		struct replica_item last = { .level = level };
+		struct replica_list *f = &l->level[level].files;
+		int count = (int)get_number(&p);
+
+		f->items = count ? malloc((size_t)count * sizeof(*f->items)) : NULL;
+		if (count && !f->items) {
+			for (; level >= 0; level--)
+				replica_list_free(&l->level[level].files);
+			return err_nomem(e);
+		}
+		f->count = f->cap = count;
+		for (int i = 0; i < count; i++) {
+			last.min_txid += get_number(&p);
+			last.max_txid = last.min_txid + get_number(&p);
+			last.size = (int64_t)get_number(&p);
+			last.created_ms = (int64_t)((uint64_t)last.created_ms + (uint64_t)unfold(get_number(&p)));
+			f->items[i] = last;
+		}
+	}
+	assert(p == l->packed + l->packed_size);
+	free(l->packed);
+	l->packed = NULL;
+	return 0;
+}
