@@ -257,10 +257,10 @@ RAW static void walk(const struct registers *r, const struct outermost *o, struc
 	}
 }
 
-__attribute__((noinline)) void os_stack_here(struct os_stack *s)
+RAW void os_stack_above(const void *frame, struct os_stack *s)
 {
-	const uintptr_t *frame = __builtin_frame_address(0);
-	struct registers r = { .pc = frame[1], .sp = (uintptr_t)(frame + 2), .fp = frame[0] };
+	const uintptr_t *f = frame;
+	struct registers r = { .pc = f[1], .sp = (uintptr_t)(f + 2), .fp = f[0] };
 
 	prepare();
 	walk(&r, &outermost, s);
@@ -272,12 +272,12 @@ static pthread_mutex_t sites_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct os_thread_site sites[OS_THREAD_SITES_MAX];
 static int site_count;
 
-void os_thread_creating(void)
+__attribute__((noinline)) void os_thread_creating(void)
 {
 	struct os_stack s;
 	int i = 0;
 
-	os_stack_here(&s);
+	os_stack_above(__builtin_frame_address(0), &s);
 	pthread_mutex_lock(&sites_lock);
 	while (i < site_count && (sites[i].stack.depth != s.depth ||
 	                          memcmp(sites[i].stack.pc, s.pc, (size_t)s.depth * sizeof(s.pc[0]))))
@@ -467,6 +467,6 @@ int os_thread_states(struct os_thread_state *out, int max)
 		return n;
 	}
 	out[0] = (struct os_thread_state){ .tid = thread_id(), .state = 'R' };
-	os_stack_here(&out[0].stack);
+	os_stack_above(__builtin_frame_address(0), &out[0].stack);
 	return 1;
 }

@@ -27,8 +27,8 @@ struct os_stack {
 #define os_thread_begin(name) os_thread_note(name, __builtin_frame_address(0))
 void os_thread_note(const char *name, void *frame);
 
-/* The stack of the calling function. */
-void os_stack_here(struct os_stack *s);
+/* The stack from the caller on of the function whose __builtin_frame_address(0) this is. */
+void os_stack_above(const void *frame, struct os_stack *s);
 
 /* The program's own code in memory: what lies where. Link addresses are those less bias. */
 struct os_text {

@@ -109,28 +109,23 @@ static void note(uintptr_t block, uint32_t size, const struct os_stack *s)
 	pthread_mutex_unlock(&lock);
 }
 
-__attribute__((noinline)) static void sample(uintptr_t block, size_t size, const void *caller)
+__attribute__((noinline)) static void sample(uintptr_t block, size_t size, const void *frame)
 {
 	struct os_stack s;
 	bool first = !seed;
-	int own = 0;
 
 	left = (int64_t)(exponential() * RATE) + 1;
 	if (first) /* the thread's first block is as good as any, not better */
 		return;
-	os_stack_here(&s);
-	while (own < s.depth - 1 && s.pc[own] != (uintptr_t)caller)
-		own++;
-	s.depth -= own;
-	memmove(s.pc, s.pc + own, (size_t)s.depth * sizeof(s.pc[0]));
+	os_stack_above(frame, &s);
 	note(block, size < UINT32_MAX ? (uint32_t)size : UINT32_MAX, &s);
 }
 
-void prof_heap_alloc(void *block, size_t size, const void *caller)
+void prof_heap_alloc(void *block, size_t size, const void *frame)
 {
 	left -= (int64_t)size;
 	if (left < 0 && block)
-		sample((uintptr_t)block, size, caller);
+		sample((uintptr_t)block, size, frame);
 }
 
 static void forget(unsigned b, int way)

@@ -74,9 +74,9 @@ void prof_write_threads(struct buf *out);
 
 /* ---- for the allocator's wrapper ---- */
 
-/* After an allocation (caller: the return address of the allocator's function), and before a block is given back. Cheap: a
- * subtraction, and a look at eight words. */
-void prof_heap_alloc(void *block, size_t size, const void *caller);
+/* After an allocation (frame: __builtin_frame_address(0) of the allocator's function), and before a block is given back.
+ * Cheap: a subtraction, and a look at eight words. */
+void prof_heap_alloc(void *block, size_t size, const void *frame);
 void prof_heap_free(void *block);
 
 #endif

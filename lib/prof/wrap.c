@@ -19,7 +19,7 @@ void *__wrap_malloc(size_t size)
 {
 	void *block = __real_malloc(size);
 
-	prof_heap_alloc(block, size, __builtin_return_address(0));
+	prof_heap_alloc(block, size, __builtin_frame_address(0));
 	return block;
 }
 
@@ -28,7 +28,7 @@ void *__wrap_realloc(void *block, size_t size)
 {
 	prof_heap_free(block);
 	block = __real_realloc(block, size);
-	prof_heap_alloc(block, size, __builtin_return_address(0));
+	prof_heap_alloc(block, size, __builtin_frame_address(0));
 	return block;
 }
 

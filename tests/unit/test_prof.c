@@ -88,7 +88,7 @@ TEST(gzip_of_gzip_is_read)
 	/* Text with repetitions near and far, then noise. */
 	for (size_t i = 0; i < sizeof(bytes); i++) {
 		x = x * 1103515245 + 12345;
-		bytes[i] = i < 150000 ? (uint8_t)("abcdefgh_"[x >> 28] ^ (x & 0x10000 ? i / 1000 % 7 : 0)) : (uint8_t)(x >> 24);
+		bytes[i] = i < 150000 ? (uint8_t)("abcdefgh_"[(x >> 28) % 9] ^ (x & 0x10000 ? i / 1000 % 7 : 0)) : (uint8_t)(x >> 24);
 	}
 	for (int f = 0; f < 2; f++) {
 		for (size_t size = 0; size <= sizeof(bytes); size = size ? size * 7 : 1) {
@@ -143,7 +143,7 @@ KEPT static void pretend(uintptr_t from, int count, size_t size, bool release)
 	for (int i = 0; i < count; i++) {
 		void *block = (void *)(from + (uintptr_t)i * size); /* NOLINT */
 
-		prof_heap_alloc(block, size, __builtin_return_address(0));
+		prof_heap_alloc(block, size, __builtin_frame_address(0));
 		if (release)
 			prof_heap_free(block);
 	}
