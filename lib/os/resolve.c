@@ -19,6 +19,7 @@ static atomic_int lookups;
 /* Shared by the thread and the one who waits; the last of both frees it. */
 struct lookup {
 	atomic_int holders;
+	atomic_bool answered;
 	int fd;      /* eventfd, readable when the thread is done */
 	int code;    /* of getaddrinfo */
 	int errnum;  /* for EAI_SYSTEM */
@@ -68,6 +69,7 @@ static void *look_up(void *ctx)
 		collect(l, list);
 		freeaddrinfo(list);
 	}
+	atomic_store(&l->answered, true); /* what was written above is there for who sees this */
 	if (write(l->fd, &one, sizeof(one)) < 0)
 		l->errnum = errno; /* cannot be: the counter is 0 */
 	drop(l);
@@ -179,7 +181,7 @@ int os_resolve(const char *host, int port, const struct os_wait *w, struct os_ad
 	p.fd = l->fd;
 	switch (os_net_poll(&p, 1, w)) {
 	case OS_WAIT_READY:
-		rc = finish(l, out, count, e);
+		rc = atomic_load(&l->answered) ? finish(l, out, count, e) : fail_sys(e, EIO, host);
 		break;
 	case OS_WAIT_TIME:
 		err_set(e, ERR_UNAVAILABLE, "lookup %s: no answer from the name servers in time", host);
