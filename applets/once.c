@@ -64,8 +64,7 @@ int replicate_once(struct replicate *r)
 		replica_free(u.replica);
 		return output_error(&e);
 	}
-	log_info("replicating to", LS("type", replica_type(u.replica)), LD("sync-interval", r->managed.replicas[0].sync_interval_ms * 1000000),
-	         LS("path", replica_path(u.replica)));
+	replica_log_target(u.replica, r->managed.replicas[0].sync_interval_ms);
 	if (sync_and_upload(db, &u, &stop, &e)) {
 		status = 1;
 	} else {
