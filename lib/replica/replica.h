@@ -49,6 +49,9 @@ struct replica_writer {
 	void (*abort)(struct replica_writer *w); /* frees w; nothing remains under the item's name */
 };
 
+/* One name in a folder; size -1 = it is a folder itself. Non-zero ends the walk with that value. */
+typedef int replica_visit(void *ctx, const char *name, int64_t size, int64_t created_ms, struct err *e);
+
 struct replica_ops {
 	const char *type; /* "file", "s3": as in configuration and log lines */
 	/* Adds the objects of one level with min_txid >= seek, in any order; names that do not parse are not objects. A
@@ -80,6 +83,14 @@ struct replica_ops {
 	int (*hold)(struct replica *r, const char *owner, int64_t lease_ms, int64_t *until_ms, struct err *e);
 	/* Gives the lock back, if we have it. */
 	int (*let_go)(struct replica *r, struct err *e);
+	/*
+	 * What lies at the replica's place beside LTX files, for reading backups of Litestream v0.3 (generations/…). Both are
+	 * NULL where a kind cannot hold any. visit_folder gives the names in a folder ("generations/X/wal"), in any order; one
+	 * that does not exist holds nothing. open_path opens an object by its name below the replica's place, from offset to
+	 * its end; ERR_NOT_FOUND.
+	 */
+	int (*visit_folder)(struct replica *r, const char *folder, replica_visit *visit, void *ctx, struct err *e);
+	int (*open_path)(struct replica *r, const char *path, int64_t offset, struct replica_reader **reader, struct err *e);
 	void (*free)(struct replica *r);
 };
 
@@ -145,5 +156,8 @@ char *replica_item_name(char out[REPLICA_NAME_SIZE], const struct replica_item *
  */
 int replica_open_resumable(struct replica *r, const struct replica_item *item, const atomic_bool *cancel,
                            struct replica_reader **reader, struct err *e);
+/* The same of an object that open_path knows, of this size. */
+int replica_open_path_resumable(struct replica *r, const char *path, int64_t size, const atomic_bool *cancel,
+                                struct replica_reader **reader, struct err *e);
 
 #endif
