@@ -143,6 +143,8 @@ static int place_of(const struct replica_settings *s, char **out, struct err *e)
 		return -1;
 	if (r && r->path)
 		buf_fmt(&b, "%s %s", replica_type(r), r->path);
+	else if (r && r->bucket)
+		buf_fmt(&b, "%s %s %s %s", replica_type(r), r->bucket, r->endpoint ? r->endpoint : "", r->prefix);
 	else if (s->url)
 		buf_fmt(&b, "%.*s %s", (int)strcspn(s->url, "?"), s->url, s->endpoint ? s->endpoint : "");
 	else

@@ -166,7 +166,8 @@ static const struct {
 	int (*open)(const struct replica_settings *s, unsigned flags, struct replica **out, struct err *e);
 } kinds[] = {
 	{ "file", open_file },
-	{ "s3", NULL }, { "gs", NULL }, { "abs", NULL }, { "sftp", NULL }, { "webdav", NULL }, { "nats", NULL }, { "oss", NULL },
+	{ "s3", replica_s3_open },
+	{ "gs", NULL }, { "abs", NULL }, { "sftp", NULL }, { "webdav", NULL }, { "nats", NULL }, { "oss", NULL },
 };
 
 /* The scheme and length of what stands before the first colon, for messages. */
