@@ -160,12 +160,6 @@ static void tell_differences(const struct levels *l, const struct replica_list *
 		         LS("replica", replica_type(l->replica)), LI("missing", gone), LI("unknown", new));
 }
 
-static int list_all(struct replica *r, struct replica_list *all, struct err *e)
-{
-	return r->ops->list_all ? r->ops->list_all(r, false, all, e) :
-	                          replica_list_levels(r, 0, LTX_LEVEL_MAX, false, all, e);
-}
-
 /* What was stored during the listing is there, whether it shows it or not. */
 static int add_meanwhile(const struct levels *l, struct replica_list *all, struct err *e)
 {
@@ -214,7 +208,7 @@ static int list_now(struct levels *l, struct err *e)
 	l->is_listing = true;
 	doubts = l->doubts;
 	levels_unlock(l);
-	rc = list_all(l->replica, &all, e);
+	rc = replica_list_levels(l->replica, 0, LTX_LEVEL_MAX, false, &all, e);
 	if (rc)
 		err_wrap(e, "list replica");
 	levels_lock(l);
