@@ -51,7 +51,7 @@ static int verify(struct levels *l, int level)
 	levels_unlock(l);
 	if (new <= 0)
 		return 0;
-	log_warn("compaction verification failed", LS("system", "store"), LS("db", db_name(l->db)), LI("level", level),
+	log_warn("post-compaction verification failed", LS("system", "store"), LS("db", db_name(l->db)), LI("level", level),
 	         LS("error", text));
 	return new;
 }

@@ -79,6 +79,9 @@ static inline const struct replica_list *levels_files(const struct levels *l, in
 }
 /* Does level `level` hold all of from … to? */
 bool levels_covers(const struct levels *l, int level, uint64_t from, uint64_t to);
+/* The file of level 1 that has this TXID; the TXID itself where there is none. */
+uint64_t levels_group_min(const struct levels *l, uint64_t txid);
+uint64_t levels_group_max(const struct levels *l, uint64_t txid);
 /* Is there a snapshot from which a restore may go on at `from`? */
 bool levels_snapshot_before(const struct levels *l, uint64_t from);
 /* Removes them from the replica and the manifest, in the given order. */

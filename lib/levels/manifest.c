@@ -328,6 +328,28 @@ bool levels_covers(const struct levels *l, int level, uint64_t from, uint64_t to
 	return false;
 }
 
+static const struct replica_item *group_of(const struct levels *l, uint64_t txid)
+{
+	const struct replica_list *f = levels_files(l, 1);
+	int i = find(f, txid, UINT64_MAX);
+
+	return i > 0 && f->items[i - 1].max_txid >= txid ? &f->items[i - 1] : NULL;
+}
+
+uint64_t levels_group_min(const struct levels *l, uint64_t txid)
+{
+	const struct replica_item *group = group_of(l, txid);
+
+	return group ? group->min_txid : txid;
+}
+
+uint64_t levels_group_max(const struct levels *l, uint64_t txid)
+{
+	const struct replica_item *group = group_of(l, txid);
+
+	return group ? group->max_txid : txid;
+}
+
 bool levels_snapshot_before(const struct levels *l, uint64_t from)
 {
 	return l->level[LEVELS_SNAPSHOT].max_txid >= from - 1 && from > 1;

@@ -3,7 +3,7 @@
  * retain.c - what is deleted, and in which order.
  *
  * Level 0: files older than the retention whose TXIDs level 1 has; from the oldest on, up to the first younger one, never
- * the last. Snapshots: those older than the retention, never the newest. Levels 1 to 8: files that end before the
+ * the last. What went into one file of level 1 goes together: of a part nothing could be restored any more. Snapshots: those older than the retention, never the newest. Levels 1 to 8: files that end before the
  * *floor*, which is the snapshot just before the oldest kept one, never the last of a level; only once it is seen in the
  * replica that a kept snapshot stands above the floor.
  *
@@ -38,6 +38,8 @@ static int walk_l0(struct levels *l, int64_t now_ms, struct l0_walk *w, struct l
 
 		if (it->created_ms > border) {
 			r->l0_too_recent = f->count - i;
+			while (w->count && w->gone[w->count - 1].max_txid >= levels_group_min(l, it->min_txid))
+				w->count--;
 			break;
 		}
 		if (!levels_covers(l, 1, it->min_txid, it->max_txid))

@@ -429,6 +429,46 @@ TEST(restarted_under_it)
 	rig_free(&g);
 }
 
+/* Whatever call fails, of ours or of SQLite's: an error or the right image, and nothing stays behind. */
+TEST(every_call_fails_once)
+{
+	int failed = 0;
+
+	os_fault_vfs();
+	for (uint64_t at = 1;; at += 1 + at / 100) {
+		struct rig g;
+		struct shot s;
+		struct db_snapshot *snapshot = NULL;
+		struct image im = { 0 };
+		struct ltx_header h;
+		int64_t size;
+		int rc;
+
+		CHECK(!rig_init(&g, "faults") && !rig_fill(&g, 100, 500) && !rig_checkpoint(&g, SQLITE_CHECKPOINT_TRUNCATE) &&
+		      !rig_start(&g) && rig_good(&g));
+		CHECK_INT(rig_sql(&g, "UPDATE t SET b=1 WHERE id<9"), 0);
+		s = (struct shot){ .g = &g };
+		os_fault_set(&(struct os_fault_plan){ .mode = OS_FAULT_ONCE, .at = at, .sqlite_too = true });
+		rc = db_snapshot_begin(g.db, &snapshot, &s.e);
+		if (!rc)
+			rc = db_snapshot_write(snapshot, (struct ltx_sink){ shot_write, &s }, NULL, &size, &s.e);
+		bool hit = os_fault_hit();
+		os_fault_set(NULL);
+		failed += rc != 0;
+		CHECK(!rc || s.e.text[0]);
+		CHECK(rc || (decode(&s, &im, &h) && h.max_txid == db_snapshot_txid(snapshot)));
+		free(im.bytes);
+		forget(&s);
+		db_snapshot_end(snapshot);
+		CHECK(!g.db->snapshotting);
+		CHECK(rig_good(&g));
+		rig_free(&g);
+		if (!hit)
+			break;
+	}
+	CHECK(failed > 20);
+}
+
 /* ---- random histories ---- */
 
 static unsigned next(struct shot *s, unsigned n)
