@@ -72,7 +72,6 @@ int levels_manifest_list(struct levels *l, struct err *e); /* one real listing; 
 int levels_manifest_add(struct levels *l, const struct replica_item *item, struct err *e);
 void levels_manifest_remove(struct levels *l, const struct replica_item *item);
 void levels_manifest_drop(struct levels *l);
-int levels_unpack(struct levels *l, struct err *e);
 static inline const struct replica_list *levels_files(const struct levels *l, int level)
 {
 	return &l->level[level].files;
@@ -86,6 +85,9 @@ uint64_t levels_group_max(const struct levels *l, uint64_t txid);
 bool levels_snapshot_before(const struct levels *l, uint64_t from);
 /* Removes them from the replica and the manifest, in the given order. */
 int levels_remove(struct levels *l, const struct replica_item *items, int count, struct err *e);
+
+/* ---- pack.c; under the lock ---- */
+int levels_unpack(struct levels *l, struct err *e);
 
 /* ---- due.c; under the lock ---- */
 /* The first point of the interval's grid behind t, moved by this database's jitter. */
