@@ -14,6 +14,7 @@ enum {
 	LEVELS_ALL = LTX_LEVEL_MAX + 1,
 	LEVELS_RETRY_FIRST_MS = 10000, /* after a failure; doubling */
 	LEVELS_RETRY_MAX_MS = 300000,
+	LEVELS_BAD_MAX = 8, /* damaged files that are remembered; more than that stop their level */
 };
 
 /* One per level; sorted by min, then max. */
@@ -52,6 +53,8 @@ struct levels {
 	/* A merge into [n] would have published a hole, as long as level n-1 ends at this TXID. */
 	uint64_t refused[LEVELS_ALL];
 	uint64_t heal_txid;       /* a snapshot that reaches it covers the hole; 0 = there is none */
+	struct replica_item bad[LEVELS_BAD_MAX]; /* damaged in the replica: as good as missing */
+	int bad_count;
 	uint64_t l0_local_done;   /* with retention off: level-0 files up to it were reported */
 	int faults[LEVELS_ALL];   /* gaps and overlaps that were reported */
 	int64_t alarm_us;
@@ -126,9 +129,15 @@ struct levels_merge {
 };
 int levels_merge_run(struct levels_merge *m, struct err *e);
 
+/* ---- diagnose.c ---- */
+/* How many of the inputs can be merged, of the first on: up to a damaged one, which is marked, or one of another page size.
+ * count: nothing was found (or could be looked at). */
+int levels_diagnose(struct levels *l, const struct replica_item *inputs, int count, const atomic_bool *cancel);
+bool levels_is_bad(const struct levels *l, const struct replica_item *item); /* under the lock */
+
 /* ---- compact.c ---- */
-/* 1 = done, 0 = nothing to do, 2 = refused, -1 */
 enum levels_compaction { LEVELS_NOTHING, LEVELS_DONE, LEVELS_REFUSED };
+/* One merge. enum levels_compaction or -1. */
 int levels_compact_step(struct levels *l, int dst, const atomic_bool *cancel, int *faults, struct err *e);
 /* Under the lock: gaps and overlaps of a level; *text (of at least ERR_TEXT_SIZE) describes the first. */
 int levels_check(const struct levels *l, int level, char *text);

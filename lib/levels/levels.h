@@ -6,7 +6,8 @@
  * Level 0 holds one file per sync. Level n (1 … count) holds files that were merged from level n-1, once per interval;
  * level 9 holds full copies ("snapshots"). Retention deletes what is no longer needed for a restore to any kept point.
  * The rules are Litestream's (replication.md §6 of the project's specification) with its faults mended (its **[C]** rules):
- * a merge never publishes a hole; nothing is deleted unless what replaces it is known to be there.
+ * a merge never publishes a hole; nothing is deleted unless what replaces it is known to be there. Where a hole or a
+ * damaged file is met, a snapshot becomes due at once, and compaction goes on behind it.
  *
  * One `struct levels` belongs to one replica of one database. Its manifest is built from one listing at first use, is
  * kept current by what we write and delete ourselves, and is compared with a real listing once a day and whenever an

@@ -51,17 +51,24 @@ static int walk_l0(struct levels *l, int64_t now_ms, struct l0_walk *w, struct l
 	return 0;
 }
 
-/* Under the lock. Local files up to here serve this replica no more: level 1 has them, and their time has passed. */
-static uint64_t l0_done(const struct levels *l)
+/*
+ * Under the lock. Local files up to here serve this replica no more: level 1 has gone beyond them, and their time has
+ * passed. Files that stay in the replica because level 1 lacks them will never be merged, so they hold up nothing here.
+ */
+static uint64_t l0_done(const struct levels *l, int64_t now_ms)
 {
 	const struct replica_list *f = levels_files(l, 0);
 	uint64_t done = l->level[1].max_txid;
 
-	if (!l->policy->l0_retention_ms || l->policy->count < 1)
-		return 0;
-	if (f->count && f->items[0].min_txid - 1 < done)
-		done = f->items[0].min_txid - 1;
-	return done > l->l0_local_done ? done : l->l0_local_done;
+	for (int i = 0; i < f->count; i++) {
+		const struct replica_item *it = &f->items[i];
+
+		if (it->max_txid > done)
+			return it->min_txid - 1 < done ? it->min_txid - 1 : done;
+		if (it->created_ms > now_ms - l->policy->l0_retention_ms)
+			return levels_group_min(l, it->min_txid) - 1;
+	}
+	return done;
 }
 
 int levels_retain_l0(struct levels *l, int64_t now_ms, struct levels_result *r, struct err *e)
@@ -89,7 +96,7 @@ int levels_retain_l0(struct levels *l, int64_t now_ms, struct levels_result *r, 
 	if (rc)
 		return err_wrap(e, "level 0 retention");
 	levels_lock(l);
-	r->l0_done = l->known ? l0_done(l) : 0;
+	r->l0_done = l->known ? l0_done(l, now_ms) : 0;
 	levels_unlock(l);
 	return 0;
 }
