@@ -6,7 +6,6 @@
  * hole. Where the first of them does not go on where the level ends (or at TXID 1), a snapshot must cover what lies
  * between; otherwise nothing is published, because retention would then delete what could still tell of the loss.
  */
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -25,6 +24,7 @@ int levels_check(const struct levels *l, int level, char *text)
 
 	for (int i = 1; i < f->count; i++) {
 		const struct replica_item *a = &f->items[i - 1], *b = &f->items[i];
+		char left[LTX_NAME_SIZE], right[LTX_NAME_SIZE];
 		const char *what = NULL;
 
 		if (b->min_txid <= a->max_txid)
@@ -32,8 +32,8 @@ int levels_check(const struct levels *l, int level, char *text)
 		else if (b->min_txid > a->max_txid + 1 && !levels_snapshot_before(l, b->min_txid))
 			what = "gap";
 		if (what && !faults++ && text)
-			snprintf(text, ERR_TEXT_SIZE, "%s in level %d: %016" PRIx64 "-%016" PRIx64 " before %016" PRIx64 "-%016" PRIx64,
-			         what, level, a->min_txid, a->max_txid, b->min_txid, b->max_txid);
+			snprintf(text, ERR_TEXT_SIZE, "%s in level %d: %s before %s", what, level,
+			         ltx_name(left, a->min_txid, a->max_txid), ltx_name(right, b->min_txid, b->max_txid));
 	}
 	return faults;
 }

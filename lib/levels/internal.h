@@ -30,8 +30,8 @@ struct levels {
 
 	/* Protects all that stands below it. Nothing is asked of the replica or the disk while it is held. */
 	pthread_mutex_t lock;
-	/* Held while the replica is listed and while objects are removed, so that no listing shows what is about to go. Taken
-	 * before `lock`. */
+	/* Held while the replica is listed and while objects are removed, so that no listing shows what is about to go.
+	 * Taken before `lock`. */
 	pthread_mutex_t listing;
 	bool is_listing;
 	struct replica_list meanwhile; /* stored during a listing, which may not show it */
@@ -47,7 +47,7 @@ struct levels {
 	uint32_t seed;     /* of the jitter and of staging names: differs with the database and the replica */
 	int64_t start_ms;  /* when the manifest was first there */
 	int64_t listed_ms; /* the last real listing */
-	int64_t tried_ms[LEVELS_ALL]; /* the last attempt at a compaction or a snapshot that was not a failure of the replica's */
+	int64_t tried_ms[LEVELS_ALL]; /* the last compaction or snapshot, or that there was nothing to be done */
 	int64_t l0_checked_ms, l9_checked_ms, validated_ms;
 	bool changed;      /* the replica was written to since the last validation */
 	/* A merge into [n] would have published a hole, as long as level n-1 ends at this TXID. */
@@ -130,8 +130,8 @@ struct levels_merge {
 int levels_merge_run(struct levels_merge *m, struct err *e);
 
 /* ---- diagnose.c ---- */
-/* How many of the inputs can be merged, of the first on: up to a damaged one, which is marked, or one of another page size.
- * count: nothing was found (or could be looked at). */
+/* How many of the inputs can be merged, from the first on: up to a damaged one, which is marked, or to one of another
+ * page size. count: nothing was found (or could be looked at). */
 int levels_diagnose(struct levels *l, const struct replica_item *inputs, int count, const atomic_bool *cancel);
 bool levels_is_bad(const struct levels *l, const struct replica_item *item); /* under the lock */
 

@@ -14,19 +14,23 @@ enum { REMOVE_BATCH = 1000 };
 
 static bool valid_level(int level) { return level >= 0 && level < LEVELS_ALL; }
 
+static bool before(const struct replica_item *it, uint64_t min, uint64_t max)
+{
+	return it->min_txid < min || (it->min_txid == min && it->max_txid < max);
+}
+
 /* Index of the first item that does not come before (min, max). */
 static int find(const struct replica_list *f, uint64_t min, uint64_t max)
 {
 	int low = 0, high = f->count;
 
 	/* What is new comes last. */
-	if (high && (f->items[high - 1].min_txid < min || (f->items[high - 1].min_txid == min && f->items[high - 1].max_txid < max)))
+	if (high && before(&f->items[high - 1], min, max))
 		return high;
 	while (low < high) {
 		int mid = low + (high - low) / 2;
-		const struct replica_item *it = &f->items[mid];
 
-		if (it->min_txid < min || (it->min_txid == min && it->max_txid < max))
+		if (before(&f->items[mid], min, max))
 			low = mid + 1;
 		else
 			high = mid;

@@ -2,13 +2,13 @@
 /*
  * retain.c - what is deleted, and in which order.
  *
- * Level 0: files older than the retention whose TXIDs level 1 has; from the oldest on, up to the first younger one, never
- * the last. What went into one file of level 1 goes together: of a part nothing could be restored any more. Snapshots: those older than the retention, never the newest. Levels 1 to 8: files that end before the
- * *floor*, which is the snapshot just before the oldest kept one, never the last of a level; only once it is seen in the
- * replica that a kept snapshot stands above the floor.
+ * Level 0: files older than the retention whose TXIDs level 1 has; from the oldest on, up to the first younger one,
+ * never the last. What went into one file of level 1 goes together: of a part nothing could be restored any more.
  *
- * The snapshot at the floor goes last: whenever a run breaks off, the next one finds the same floor and goes on, and what
- * is left is always a tail of the history.
+ * Snapshots: those older than the retention, never the newest. Levels 1 to 8: files that end before the *floor*, which
+ * is the snapshot just before the oldest kept one, never the last of a level; only once it is seen in the replica that
+ * a kept snapshot stands above the floor. The snapshot at the floor goes last: whenever a run breaks off, the next one
+ * finds the same floor and goes on, and what is left is always a tail of the history.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -112,7 +112,7 @@ static int by_end(const void *a, const void *b)
 	return x->level - y->level;
 }
 
-/* Under the lock: files of levels 1 to 8 that end before the floor, but the last of each level; ascending by their last TXID. */
+/* Under the lock: files of levels 1 to 8 that end before the floor, but the last of each level; by their last TXID. */
 static int below_floor(const struct levels *l, uint64_t floor, struct replica_list *out, struct err *e)
 {
 	for (int level = 1; level < LEVELS_SNAPSHOT; level++) {
@@ -160,8 +160,8 @@ static int retain_levels(struct levels *l, uint64_t floor, struct err *e)
 	for (int i = 0; !rc && i < gone.count; i++)
 		levels_local_drop(l, &gone.items[i]);
 	if (!rc && gone.count)
-		log_debug("retention enforced", LS("system", "store"), LS("db", db_name(l->db)), LI("deleted_count", gone.count),
-		          LX("floor", floor));
+		log_debug("retention enforced", LS("system", "store"), LS("db", db_name(l->db)),
+		          LI("deleted_count", gone.count), LX("floor", floor));
 	replica_list_free(&gone);
 	return rc ? err_wrap(e, "level retention") : 0;
 }
@@ -182,7 +182,8 @@ static int remove_snapshots(struct levels *l, const struct replica_item *gone, i
 		return 0;
 	if (levels_remove(l, gone, count, e))
 		return err_wrap(e, "snapshot retention");
-	log_debug("snapshot retention enforced", LS("system", "store"), LS("db", db_name(l->db)), LI("deleted_count", count));
+	log_debug("snapshot retention enforced", LS("system", "store"), LS("db", db_name(l->db)),
+	          LI("deleted_count", count));
 	return 0;
 }
 
