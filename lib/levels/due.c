@@ -10,7 +10,7 @@
 #include "lib/levels/internal.h"
 
 static const int64_t GO_ZERO_MS = INT64_C(62135596800000); /* from the year 1 to 1970 */
-enum { JITTER_MAX_MS = 30000 };
+enum { JITTER_MAX_MS = 30000, SKEW_MS = 60000 };
 
 static int64_t jitter(const struct levels *l, int64_t interval_ms)
 {
@@ -26,10 +26,17 @@ int64_t levels_next_slot(const struct levels *l, int64_t interval_ms, int64_t t_
 	return t_ms - (moved + GO_ZERO_MS) % interval_ms + interval_ms;
 }
 
-/* A time that has not come yet is of a clock that was wrong: it says nothing. */
-static int64_t past(int64_t t_ms, int64_t now_ms) { return t_ms > now_ms || t_ms < 0 ? 0 : t_ms; }
 static int64_t later(int64_t a, int64_t b) { return a > b ? a : b; }
 static int64_t sooner(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/*
+ * A time that has not come yet is of a clock that was wrong: it says nothing. But the replica's clock may be a little
+ * ahead of ours, and a file may be stored while a run works that took its time before: that is now.
+ */
+static int64_t past(int64_t t_ms, int64_t now_ms)
+{
+	return t_ms > now_ms + SKEW_MS || t_ms < 0 ? 0 : sooner(t_ms, now_ms);
+}
 
 static const struct replica_item *newest(const struct levels *l, int level)
 {

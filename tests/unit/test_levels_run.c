@@ -162,6 +162,22 @@ TEST(times_of_a_wrong_clock_hold_nothing_up)
 	lk_free(&k);
 }
 
+/* Stored while a run works whose time was taken before. */
+TEST(file_of_a_moment_later_is_not_due)
+{
+	struct lk k;
+
+	CHECK(lk_init(&k, "moment"));
+	CHECK(lk_commits(&k, 5, 1000));
+	CHECK(settle(&k));
+	lk_pass(&k, 1234);
+	CHECK(lk_commit(&k));
+	int64_t next = levels_compaction_due(k.l, 1, k.now_ms);
+	CHECK(next > k.now_ms);
+	CHECK_INT(levels_compaction_due(k.l, 1, k.now_ms - 5), next);
+	lk_free(&k);
+}
+
 TEST(no_levels_at_all)
 {
 	struct lk k;
@@ -506,6 +522,9 @@ TEST(compared_once_a_day_with_the_next_run)
 
 	CHECK(lk_init(&k, "day"));
 	CHECK(lk_commits(&k, 5, 1000));
+	/* The clock goes on between the decision and the run. */
+	struct levels_run_options o = { .replicated_txid = 5, .now_ms = k.now_ms - 30 };
+	CHECK_OK(levels_run(k.l, &o, &k.r, &k.e), &k.e);
 	CHECK(settle(&k));
 	CHECK_INT(k.f->lists, 1);
 	/* Somebody takes a file away, and adds another. */
