@@ -10,7 +10,7 @@
 #include "lib/levels/internal.h"
 
 static const int64_t GO_ZERO_MS = INT64_C(62135596800000); /* from the year 1 to 1970 */
-enum { JITTER_MAX_MS = 30000, SKEW_MS = 60000 };
+enum { JITTER_MAX_MS = 30000 };
 
 static int64_t jitter(const struct levels *l, int64_t interval_ms)
 {
@@ -35,7 +35,7 @@ static int64_t sooner(int64_t a, int64_t b) { return a < b ? a : b; }
  */
 static int64_t past(int64_t t_ms, int64_t now_ms)
 {
-	return t_ms > now_ms + SKEW_MS || t_ms < 0 ? 0 : sooner(t_ms, now_ms);
+	return t_ms > now_ms + LEVELS_SKEW_MS || t_ms < 0 ? 0 : sooner(t_ms, now_ms);
 }
 
 static const struct replica_item *newest(const struct levels *l, int level)
@@ -112,7 +112,7 @@ int64_t levels_l0_due(const struct levels *l, int64_t now_ms)
 	/* The files of one of level 1 go together. */
 	for (end = levels_group_max(l, f->items[i].min_txid); i + 1 < f->count && f->items[i + 1].max_txid <= end;)
 		i++;
-	due = f->items[i].created_ms + keep;
+	due = past(f->items[i].created_ms, now_ms) + keep;
 	return later(due, past(l->l0_checked_ms, now_ms) + l->policy->l0_check_interval_ms);
 }
 

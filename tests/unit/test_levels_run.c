@@ -159,6 +159,8 @@ TEST(times_of_a_wrong_clock_hold_nothing_up)
 	lk_pass(&k, 10000);
 	CHECK_OK(lk_run(&k), &k.e);
 	CHECK(k.r.compacted);
+	CHECK(settle(&k));
+	CHECK_INT(levels_files(k.l, 0)->count, 1);
 	lk_free(&k);
 }
 
