@@ -311,7 +311,7 @@ static bool sync_with(struct model *m, enum command cmd, bool quiet)
 
 	if (m->failed || !drive_engine_start(m))
 		return false;
-	untouched = m->resting && quiet && !stirred(m);
+	untouched = m->resting && quiet && verify_has_newest(m) && !stirred(m);
 	m->stats.wakes += m->resting;
 	q = engine_request(m, cmd, quiet);
 	if (!quiet)
@@ -324,9 +324,9 @@ static bool sync_with(struct model *m, enum command cmd, bool quiet)
 	note_clock(m, &r);
 	m->resting = r.rests;
 	m->stats.rests += r.rests;
-	/* It may need a frame of its own to hold the log. */
-	if (untouched && !r.rc && (r.files > 1 || r.copies))
-		fail(m, "a database said to be untouched made %d files, %d of them copies", r.files, r.copies);
+	/* It may need a frame of its own to hold the log, or a checkpoint. */
+	if (untouched && !r.rc && r.copies)
+		fail(m, "a database said to be untouched needed a full copy");
 	m->stats.syncs++;
 	m->stats.faults += r.hit;
 	m->stats.restarts += r.restarted;

@@ -193,6 +193,7 @@ bool drive_engine_start(struct model *m);
 
 /* ---- verify.c ---- */
 void verify_new_files(struct model *m);
+bool verify_has_newest(struct model *m); /* the last of them is still there */
 void verify_quiet(struct model *m); /* sync, upload sometimes, then every page */
 void verify_restore(struct model *m); /* something that the replicas hold */
 void verify_all_restore(struct model *m); /* the newest, of each */

@@ -91,6 +91,15 @@ static int count_newer(void *ctx, const char *name, struct err *e)
 	return 0;
 }
 
+bool verify_has_newest(struct model *m)
+{
+	char path[600];
+	struct os_stat st;
+
+	local_path(m, m->applied, path, sizeof(path));
+	return !m->damaged && !os_stat(path, &st, NULL);
+}
+
 void verify_new_files(struct model *m)
 {
 	char path[600], folder[600];
@@ -203,21 +212,30 @@ static void restore_and_compare(struct model *m, int replica, uint64_t txid)
 	image_free(&im);
 }
 
-/* The end of any object that is not older than the oldest snapshot. */
+/*
+ * The end of any object that is not older than the oldest snapshot. What level 1 has taken over can be restored at its ends
+ * only, once level 0 begins to go.
+ */
 static uint64_t choose_txid(struct model *m, const struct replica_list *files)
 {
-	uint64_t floor = 0, txid = 0;
+	uint64_t floor = 0, taken = 0, end = 0;
 
 	for (int i = 0; i < files->count; i++) {
-		if (files->items[i].level == LTX_LEVEL_SNAPSHOT && (!floor || files->items[i].max_txid < floor))
-			floor = files->items[i].max_txid;
+		const struct replica_item *it = &files->items[i];
+
+		if (it->level == LTX_LEVEL_SNAPSHOT && (!floor || it->max_txid < floor))
+			floor = it->max_txid;
+		if (it->level && it->level < LTX_LEVEL_SNAPSHOT && it->max_txid > taken)
+			taken = it->max_txid;
+		end = it->max_txid > end ? it->max_txid : end;
 	}
 	for (int tries = 0; files->count && tries < 8; tries++) {
-		txid = files->items[rng_below(&m->rng, (uint32_t)files->count)].max_txid;
-		if (txid >= floor)
-			return txid;
+		const struct replica_item *it = &files->items[rng_below(&m->rng, (uint32_t)files->count)];
+
+		if (it->max_txid >= floor && (it->level || it->max_txid > taken))
+			return it->max_txid;
 	}
-	return floor;
+	return end;
 }
 
 void verify_restore(struct model *m)
