@@ -38,6 +38,7 @@ enum {
 	STARVED_IDLE_MS = 1000,              /* and the others let go sooner */
 	WAKE_PENALTY_MS = 24 * 60 * 60 * 1000,
 	WAKE_PENALTY_DOUBLINGS = 6,
+	REST_DOUBLINGS = 10,
 	/* What may run or be under way at once: gates of jobs.c. */
 	OPENINGS_MAX = 50,
 	COPIES_MAX = 2,
@@ -129,7 +130,6 @@ struct managed {
 	bool watch_told;           /* that events cannot be had */
 	bool dormant;
 	bool woken;                /* the next sync is the first after a rest */
-	bool rest_failed;          /* letting go was tried in vain since the last change */
 	bool starved;              /* there was no descriptor for it */
 	bool disk_full;
 	bool blocked;              /* started, but another one with this path is still being closed */
@@ -137,6 +137,7 @@ struct managed {
 	uint8_t overlooked;        /* commits that only a slow look found, in a row */
 	uint8_t quiet_looks;       /* looks since an event whose effect is not to be seen yet; 0 = none is awaited */
 	uint8_t penalties;         /* wakings that ended in a full copy */
+	uint8_t rest_failures;     /* letting go was tried in vain since the last change */
 	uint32_t syncs_begun;
 	uint64_t txid;             /* newest local one, as of the last sync */
 	struct loop_timer timer;   /* the next look, attempt or checkpoint; while stopping, the time-out */
