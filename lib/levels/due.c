@@ -92,6 +92,7 @@ int64_t levels_l0_due(const struct levels *l, int64_t now_ms)
 {
 	const struct replica_list *f = levels_files(l, 0);
 	int64_t keep = l->policy->l0_retention_ms, due;
+	uint64_t end;
 	int i = 0;
 
 	if (!keep || l->policy->count < 1 || !l->level[1].max_txid)
@@ -101,6 +102,9 @@ int64_t levels_l0_due(const struct levels *l, int64_t now_ms)
 		i++;
 	if (i >= f->count - 1)
 		return INT64_MAX;
+	/* The files of one of level 1 go together. */
+	for (end = levels_group_max(l, f->items[i].min_txid); i + 1 < f->count && f->items[i + 1].max_txid <= end;)
+		i++;
 	due = f->items[i].created_ms + keep;
 	return later(due, past(l->l0_checked_ms, now_ms) + l->policy->l0_check_interval_ms);
 }

@@ -33,6 +33,7 @@ void levels_free(struct levels *l)
 	if (!l)
 		return;
 	levels_manifest_drop(l);
+	replica_list_free(&l->meanwhile);
 	pthread_mutex_destroy(&l->lock);
 	pthread_mutex_destroy(&l->listing);
 	free(l);

@@ -105,7 +105,8 @@ TEST(levels_fill_at_their_intervals)
 	CHECK_INT(k.f->puts, 69);
 	CHECK(lk_manifest_true(&k));
 	CHECK(lk_all_restore(&k, &oldest));
-	CHECK_INT(oldest, 0);
+	for (int i = 0; i < levels_files(k.l, 1)->count; i++) /* nothing was deleted but level 0 */
+		CHECK(lk_restores(&k, levels_files(k.l, 1)->items[i].max_txid, false));
 	lk_free(&k);
 }
 
@@ -271,14 +272,21 @@ TEST(l0_retention)
 	CHECK_OK(lk_retain_l0(&k), &k.e);
 	CHECK_STR(lk_layout(&k), "0: 3-3 | 1: 1-3");
 	CHECK_INT(k.r.l0_eligible, 2);
-	CHECK_INT(k.r.l0_done, 2);
+	CHECK_INT(k.r.l0_done, 3);
 	/* Up to the first young one. */
 	CHECK(lk_commits(&k, 3, 20000));
 	CHECK_INT(levels_compact(k.l, 1, NULL, &k.e), 1);
 	CHECK_OK(lk_retain_l0(&k), &k.e);
-	CHECK_STR(lk_layout(&k), "0: 6-6 | 1: 1-3 4-6");
+	CHECK_STR(lk_layout(&k), "0: 4-4 5-5 6-6 | 1: 1-3 4-6"); /* what went into one file goes together */
 	CHECK_INT(k.r.l0_too_recent, 1);
-	CHECK_INT(k.r.l0_done, 5);
+	CHECK_INT(k.r.l0_done, 3);
+	int64_t next = levels_l0_due(k.l, k.now_ms);
+	CHECK_INT(next, k.now_ms + 15000); /* the check interval; TXID 6 is old enough 5 s before */
+	lk_pass(&k, next - k.now_ms);
+	CHECK_OK(lk_retain_l0(&k), &k.e);
+	CHECK_STR(lk_layout(&k), "0: 6-6 | 1: 1-3 4-6");
+	CHECK_INT(k.r.l0_done, 6);
+	CHECK_INT(levels_l0_due(k.l, k.now_ms), INT64_MAX);
 	lk_free(&k);
 }
 
@@ -295,7 +303,7 @@ TEST(l0_that_level_1_lacks_stays)
 	CHECK_OK(lk_retain_l0(&k), &k.e);
 	CHECK_STR(lk_layout(&k), "0: 4-4 5-5 9-9 | 1: 1-3 6-9");
 	CHECK_INT(k.r.l0_not_compacted, 2);
-	CHECK_INT(k.r.l0_done, 3);
+	CHECK_INT(k.r.l0_done, 9);
 	lk_free(&k);
 }
 
@@ -444,7 +452,8 @@ TEST(long_life)
 			continue;
 		CHECK(lk_all_restore(&k, &oldest));
 		/* All that is younger than the retention: back to the snapshot before its border. */
-		CHECK(oldest < 2 || k.times_ms[oldest] <= k.now_ms - k.policy.snapshot_retention_ms + k.policy.snapshot_interval_ms);
+		CHECK(levels_files(k.l, 9)->count == k.f->creates ||
+		      k.times_ms[oldest] <= k.now_ms - k.policy.snapshot_retention_ms + k.policy.snapshot_interval_ms);
 		CHECK(oldest >= lowest);
 		lowest = oldest;
 	}
@@ -654,6 +663,61 @@ TEST(every_call_fails_once)
 	for (int at = 1, n = ops; at <= n; at++) {
 		CHECK(life(&k, at, false, &ops));
 		CHECK(life(&k, at, true, &ops));
+	}
+}
+
+static unsigned draw(unsigned *seed, unsigned n)
+{
+	*seed = *seed * 1103515245 + 12345;
+	return (*seed >> 12) % n;
+}
+
+/* Restarts, failures, lost local copies, quiet times, in any order. */
+TEST(random_lives)
+{
+	for (unsigned seed = 1; seed <= 12; seed++) {
+		struct lk k;
+		unsigned s = seed;
+		uint64_t oldest = 0;
+
+		CHECK(lk_init(&k, "lives"));
+		k.policy.snapshot_interval_ms = 60000 + draw(&s, 200000);
+		k.policy.snapshot_retention_ms = 100000 + draw(&s, 400000);
+		k.policy.count = 1 + (int)draw(&s, 3);
+		for (int round = 0; round < 60; round++) {
+			char local[400];
+
+			CHECK(lk_commits(&k, 1 + (int)draw(&s, 5), draw(&s, 9000)));
+			switch (draw(&s, 6)) {
+			case 0:
+				lk_restart(&k);
+				break;
+			case 1:
+				k.f->fail_op = k.f->ops + 1 + (int)draw(&s, 6);
+				k.f->lose_answer = draw(&s, 2);
+				break;
+			case 2:
+				snprintf(local, sizeof(local), "%s/.app.db-litestream/ltx/%u", k.g.dir, draw(&s, 3) + 1);
+				CHECK_OK(os_dir_remove_all(local, &k.e), &k.e);
+				break;
+			case 3:
+				lk_pass(&k, draw(&s, 400000));
+				break;
+			case 4:
+				levels_rest(k.l);
+				break;
+			}
+			lk_run(&k);
+			CHECK(lk_manifest_true(&k));
+			CHECK_INT(k.r.verify_errors, 0);
+			if (round % 12 == 11 && !lk_all_restore(&k, &oldest))
+				CHECK_FAIL("seed %u, round %d: %s", seed, round, lk_layout(&k));
+		}
+		k.f->fail_op = 0;
+		CHECK(settle(&k));
+		CHECK(lk_all_restore(&k, &oldest));
+		CHECK(k.policy.count < 1 || levels_files(k.l, 0)->count == 1);
+		lk_free(&k);
 	}
 }
 
