@@ -5,7 +5,7 @@
  *   store.c     all databases: registration, lookup, the slow look, the end
  *   managed.c   one database: from events to syncs
  *   dormant.c   letting go of a quiet one, and waking it
- *   outlet.c    one replica of one database: uploads and the levels' work
+ *   outlet.c    one replica of one database: when something is due; outlet_jobs.c: uploads, the levels' work
  *   jobs.c      the jobs of a database, and the gates that bound what runs at once
  *   stop.c      last sync, last uploads, close
  *   ops.c       start, halt, remove; wait.c: sync and wait; facts.c: what others may know
@@ -43,6 +43,7 @@ enum {
 	OPENINGS_MAX = 50,
 	COPIES_MAX = 2,
 	UPLOAD_WORKERS_MIN = 4,
+	OUTLET_RETRY_MS = 1000,
 };
 
 /* Errors of one kind in a row: when to try again, when to say so. */
@@ -267,8 +268,13 @@ void outlets_started(struct managed *m, const struct db_sync_result *first);
 void outlets_reset(struct managed *m);
 bool outlets_busy(const struct managed *m);
 bool outlets_drained(const struct managed *m); /* all hold everything */
-void outlet_last_upload(struct outlet *o);
+bool outlet_drained(const struct outlet *o);
 void outlets_apply_policy(struct store *s);
+
+/* ---- outlet_jobs.c ---- */
+bool outlet_begin_upload(struct outlet *o, int max_files); /* false: no memory */
+void outlet_begin_levels(struct outlet *o);                /* or makes sure that it will be asked again */
+void outlet_last_upload(struct outlet *o);
 
 /* ---- stop.c ---- */
 /* deadline_us: of the caller, 0 = none. */

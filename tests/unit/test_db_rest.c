@@ -20,7 +20,8 @@ static int rest(void)
 /* Started, everything copied, and let go of. */
 static bool at_rest(void)
 {
-	return !rig_start(&g) && rig_fill(&g, 40, 200) == SQLITE_OK && rig_good(&g) && !rest() && g.r.rests && !db_is_open(g.db);
+	return !rig_start(&g) && rig_fill(&g, 40, 200) == SQLITE_OK && rig_good(&g) && !rest() && g.r.rests &&
+	       !db_is_open(g.db);
 }
 
 TEST(all_is_moved_before_it_lets_go)
