@@ -174,7 +174,7 @@ static void sync_worked(struct managed *m, const struct db_sync_result *r)
 		return;
 	if (r->files) {
 		m->quiet_since_us = now;
-		m->rest_failed = false;
+		m->rest_failures = 0;
 		if (!m->behind_since_us)
 			m->behind_since_us = m->last_sync_us;
 	}
@@ -196,7 +196,8 @@ static void sync_goes_on(struct managed *m, const struct task *t)
 		return;
 	}
 	if (!t->rc && (t->flags & DB_SYNC_REST) && !t->result.files) {
-		m->rest_failed = true;
+		/* A reader is in the way, or the file system's stamps say too little: less and less often. */
+		m->rest_failures += m->rest_failures < REST_DOUBLINGS;
 		m->quiet_since_us = os_mono_us();
 	}
 	/* Written to, before the job or while it ran, and not read, because it has not been published yet. */
