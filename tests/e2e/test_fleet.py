@@ -328,7 +328,8 @@ def test_vanished_tree(t):
     write(t, "dbs:\n- {dir: d, pattern: '*.db', watch: true, replica: {path: base}}\n" + entry(t, "a.db"))
     d = start(t)
     replicated(t, "d/1.db", "base/1.db")
-    shutil.rmtree(t.path("d"))
+    # the daemon may be writing there
+    t.wait(lambda: shutil.rmtree(t.path("d"), ignore_errors=True) or not t.exists("d"), "its end")
     t.wait(lambda: re.search(r'msg="database removed[^"]*" path=\S*1.db', d.text()), "its removal", 20)
     t.insert(t.path("a.db"))
     replicated(t, "a.db")
@@ -473,6 +474,40 @@ def test_many_reloads(t):
         replicated(t, name)
     lib.equal(d.stop(), 0)
     no_errors(d)
+
+
+def test_another_database_at_the_place_of_one_that_leaves(t):
+    """Never two writers at one place: the new one begins when the last file of the old one is there."""
+    for i in range(5):
+        t.database("%d.db" % i, rows=i + 1)
+    write(t, "dbs: [{path: 0.db, replica: {path: place}}]\n")
+    d = start(t)
+    replicated(t, "0.db", "place")
+    for i in range(1, 5):
+        t.insert(t.path("%d.db" % (i - 1)), 500)
+        write(t, "dbs: [{path: %d.db, replica: {path: place}}]\n" % i)
+        lib.contains(reload(d, i), "added=1 removed=1 changed=0")
+        replicated(t, "%d.db" % i, "place")
+    lib.equal(d.stop(), 0)
+    files = t.files("place", "ltx", "0")
+    lib.equal(len(files), len({f[:16] for f in files}), "a TXID means one thing")
+    no_errors(d)
+
+
+def test_two_folders_with_one_replica(t):
+    """Different names get along; where two want one place, the second is refused, and both are named."""
+    for name in ("d/1.db", "d/2.db", "e/2.db", "e/3.db"):
+        t.database(name)
+    write(t, "dbs:\n- {dir: d, pattern: '*.db', watch: true, replica: {path: base}}\n"
+             "- {dir: e, pattern: '*.db', replica: {path: base}}\n")
+    d = start(t)
+    replicated(t, "d/1.db", "base/1.db")
+    replicated(t, "e/3.db", "base/3.db")
+    line = d.wait_log('msg="cannot add database"')
+    lib.contains(line, "have their replicas in one place: file " + t.path("base", "2.db"))
+    for name in ("d/2.db", "e/2.db"):
+        lib.contains(line, t.path(name))
+    lib.equal(d.stop(), 0)
 
 
 # ---- what it tells ----
