@@ -90,7 +90,8 @@ struct restore_result {
 int restore_run(struct replica *r, const struct restore_plan *plan, const struct restore_options *o,
                 struct restore_result *result, struct err *e);
 /*
- * restore_plan_make and restore_run in one. When a planned file turns out to be damaged or gone, and the others lead to
+ * restore_plan_make and restore_run in one. Where no TXID is asked for and a backup of Litestream v0.3 is the only or the
+ * newer one (v3.h), it is restored instead: *plan is empty then, and the result has no TXID. When a planned file turns out to be damaged or gone, and the others lead to
  * the very same TXID, it tells warn and goes on without it; else the first failure stands. *plan: what was planned
  * last.
  */
