@@ -100,6 +100,22 @@ int restore_make(struct replica *r, const struct restore_target *target, bool ch
                  struct err *e);
 
 /*
+ * Several replicas of one database (count > 0): asks all of them and chooses the first whose plan reaches the highest
+ * TXID; v0.3 backups only where no replica has LTX files for it. o->warn hears of each replica that could not be asked
+ * or has a gap; o->cancel is looked at. When none has an answer: the first failure, or else that there is nothing.
+ */
+int restore_choose(struct replica *const *replicas, int count, const struct restore_target *target, bool check_bounds,
+                   const struct restore_options *o, int *chosen, struct err *e);
+/*
+ * restore_choose and restore_make in one. When the chosen replica fails on the way, another one that reaches the very same
+ * TXID is taken instead, and o->warn told; else the last failure stands. *chosen: the one that was used last, -1 = none.
+ * e may not be NULL.
+ */
+int restore_make_any(struct replica *const *replicas, int count, const struct restore_target *target, bool check_bounds,
+                     const struct restore_options *o, struct restore_plan *plan, struct restore_result *result,
+                     int *chosen, struct err *e);
+
+/*
  * PRAGMA quick_check / integrity_check on a file that nobody writes; its -wal and -journal are not looked at. The file
  * is not changed and nothing is made beside it. Where the schema needs a module, a function or a collation that this
  * build lacks, every b-tree's structure is checked still, and every table that can be is checked in full.
