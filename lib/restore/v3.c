@@ -36,17 +36,18 @@ bool v3_parse_snapshot(const char *name, uint32_t *index)
 	return true;
 }
 
-bool v3_parse_segment(const char *name, uint32_t *index, uint64_t *offset)
+bool v3_parse_segment(const char *name, uint32_t *index, uint64_t *offset, int *digits)
 {
-	char digits[9] = "";
+	char head[9] = "";
 	uint64_t value;
 
 	if (strnlen(name, 9) < 9 || name[8] != '_')
 		return false;
-	memcpy(digits, name, 8);
-	if (!parse_hex(digits, 8, 8, "", &value) || !parse_hex(name + 9, 8, 16, ".wal.lz4", offset))
+	memcpy(head, name, 8);
+	if (!parse_hex(head, 8, 8, "", &value) || !parse_hex(name + 9, 8, 16, ".wal.lz4", offset))
 		return false;
 	*index = (uint32_t)value;
+	*digits = (int)(strchr(name, '.') - (name + 9));
 	return *offset <= INT64_MAX;
 }
 
@@ -81,10 +82,10 @@ static int visit_object(void *ctx, const char *name, int64_t size, int64_t creat
 {
 	struct listing *l = ctx;
 	struct v3_object o = { .generation = l->generation, .size = size, .created_ms = created_ms };
+	bool ours = size >= 0 && (l->snapshots ? v3_parse_snapshot(name, &o.index) :
+	                                         v3_parse_segment(name, &o.index, &o.offset, &o.digits));
 
-	if (size < 0 || !(l->snapshots ? v3_parse_snapshot(name, &o.index) : v3_parse_segment(name, &o.index, &o.offset)))
-		return 0;
-	return add(l->out, &o, e);
+	return ours ? add(l->out, &o, e) : 0;
 }
 
 static int visit_generation(void *ctx, const char *name, int64_t size, int64_t created_ms, struct err *e)

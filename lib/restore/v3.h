@@ -19,6 +19,7 @@ struct v3_object {
 	uint64_t generation;
 	uint32_t index;
 	uint64_t offset; /* of a segment */
+	int digits;      /* of the offset in its name */
 	int64_t size, created_ms;
 };
 struct v3_objects {
@@ -33,7 +34,7 @@ enum { V3_OBJECTS_MAX = 8 << 20 };
 /* Names; false for others. */
 bool v3_parse_generation(const char *name, uint64_t *generation);
 bool v3_parse_snapshot(const char *name, uint32_t *index);
-bool v3_parse_segment(const char *name, uint32_t *index, uint64_t *offset);
+bool v3_parse_segment(const char *name, uint32_t *index, uint64_t *offset, int *digits);
 
 /* Everything that the replica holds; nothing where its kind does not support v0.3.x. */
 int v3_list(struct replica *r, struct v3_backups *b, struct err *e);

@@ -36,7 +36,8 @@ static char *object_name(char out[NAME_SIZE], const struct v3_object *o, bool sn
 	if (snapshot)
 		snprintf(out, NAME_SIZE, "generations/%016llx/snapshots/%08x.snapshot.lz4", generation, o->index);
 	else
-		snprintf(out, NAME_SIZE, "generations/%016llx/wal/%08x_%08llx.wal.lz4", generation, o->index, offset);
+		snprintf(out, NAME_SIZE, "generations/%016llx/wal/%08x_%0*llx.wal.lz4", generation, o->index,
+		         o->digits, offset);
 	return out;
 }
 

@@ -177,6 +177,7 @@ TEST(names)
 {
 	uint64_t generation, offset;
 	uint32_t index;
+	int digits;
 
 	CHECK(v3_parse_generation("0123456789abcdef", &generation));
 	CHECK_INT(generation, 0x0123456789abcdef);
@@ -186,17 +187,18 @@ TEST(names)
 	CHECK(v3_parse_snapshot("0000000f.snapshot.lz4", &index));
 	CHECK_INT(index, 15);
 	CHECK(!v3_parse_snapshot("0000000f.snapshot.lz4.tmp", &index) && !v3_parse_snapshot("f.snapshot.lz4", &index));
-	CHECK(v3_parse_segment("000000ff_12345678.wal.lz4", &index, &offset));
+	CHECK(v3_parse_segment("000000ff_12345678.wal.lz4", &index, &offset, &digits));
 	CHECK_INT(index, 255);
 	CHECK_INT(offset, 0x12345678);
-	CHECK(v3_parse_segment("00000001_100000000.wal.lz4", &index, &offset));
+	CHECK(v3_parse_segment("00000001_100000000.wal.lz4", &index, &offset, &digits));
 	CHECK_INT(offset, INT64_C(1) << 32);
-	CHECK(v3_parse_segment("00000001_0000000100000000.wal.lz4", &index, &offset));
-	CHECK(!v3_parse_segment("00000001_00000000100000000.wal.lz4", &index, &offset));
-	CHECK(!v3_parse_segment("00000001_ffffffffffffffff.wal.lz4", &index, &offset));
-	CHECK(!v3_parse_segment("00000001_1234567.wal.lz4", &index, &offset));
-	CHECK(!v3_parse_segment("0000001_12345678.wal.lz4", &index, &offset));
-	CHECK(!v3_parse_segment("00000001", &index, &offset) && !v3_parse_segment("", &index, &offset));
+	CHECK_INT(digits, 9);
+	CHECK(v3_parse_segment("00000001_0000000100000000.wal.lz4", &index, &offset, &digits));
+	CHECK(!v3_parse_segment("00000001_00000000100000000.wal.lz4", &index, &offset, &digits));
+	CHECK(!v3_parse_segment("00000001_ffffffffffffffff.wal.lz4", &index, &offset, &digits));
+	CHECK(!v3_parse_segment("00000001_1234567.wal.lz4", &index, &offset, &digits));
+	CHECK(!v3_parse_segment("0000001_12345678.wal.lz4", &index, &offset, &digits));
+	CHECK(!v3_parse_segment("00000001", &index, &offset, &digits) && !v3_parse_segment("", &index, &offset, &digits));
 }
 
 /* ---- which of the two formats ---- */
@@ -368,7 +370,8 @@ static bool put_wal(const char *generation, unsigned index, size_t each)
 	bool ok = read_whole("-wal", &b);
 
 	for (size_t at = 0; ok && at < b.len; at += each) {
-		snprintf(name, sizeof(name), "%08x_%08zx.wal.lz4", index, at);
+		/* Any number of digits from 8 to 16 will do. */
+		snprintf(name, sizeof(name), "%08x_%0*zx.wal.lz4", index, each == 1000 ? 16 : each == 4000 ? 9 : 8, at);
 		ok = put(object(generation, "wal", name), b.data + at, b.len - at < each ? b.len - at : each);
 	}
 	buf_free(&b);
@@ -455,7 +458,7 @@ TEST(several_wals_and_generations)
 	CHECK(put_wal(G, 1, 1000) && new_wal() && put_snapshot(G, 7));
 	CHECK(sql("INSERT INTO t VALUES(1, randomblob(50000))") && sql("INSERT INTO t VALUES(2, randomblob(5000))"));
 	CHECK(put_wal(G, 7, 10000));
-	CHECK(new_wal() && sql("DELETE FROM t WHERE a=1") && sql("VACUUM") && put_wal(G, 8, 1 << 20));
+	CHECK(new_wal() && sql("DELETE FROM t WHERE a=1") && sql("VACUUM") && put_wal(G, 8, 1000));
 	CHECK(new_wal() && sql("INSERT INTO t VALUES(3, randomblob(300000))") && put_wal(G, 9, 77777));
 	CHECK_OK(restore(), &err);
 	CHECK_INT(warned, 0);
@@ -468,9 +471,9 @@ TEST(several_wals_and_generations)
 	CHECK_OK(unlink(object(G, "wal", "00000009_0004bf44.wal.lz4")), &err);
 	CHECK_OK(restore(), &err);
 	CHECK_INT(warned, 1); /* it ends within a frame */
-	CHECK_OK(unlink(object(G, "wal", "00000008_00000000.wal.lz4")), &err);
+	CHECK_OK(unlink(object(G, "wal", "00000008_0000000000000000.wal.lz4")), &err);
 	CHECK_INT(restore(), -1);
-	CHECK_STR(err.text, "missing WAL index: expected 00000008/0, got 00000009/0");
+	CHECK_STR(err.text, "missing WAL index: expected 00000008/0, got 00000008/3e8");
 	CHECK(nothing_left());
 	end();
 }
