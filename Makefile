@@ -21,6 +21,12 @@ MUSL_CC  ?= $(if $(findstring musl,$(shell $(CC) -dumpmachine)),$(CC),musl-gcc)
 CLANG    ?= clang
 STRIP    ?= strip
 OBJCOPY  ?= objcopy
+# The CA certificates that are compiled in for systems that have none; ROOTS=0 leaves them out. HOSTCC builds the tool.
+ROOTS    ?= /etc/ssl/certs/ca-certificates.crt
+HOSTCC   ?= cc
+# A clock that stands before this time cannot be right; certificates are then checked as of it.
+EPOCH    := $(or $(SOURCE_DATE_EPOCH),$(shell [ -e .git ] && git log -1 --format=%ct 2>/dev/null),$(shell \
+            echo $$(($$(date +%s) / 86400 * 86400))))
 Q        := $(if $(V),,@)
 say       = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2))
 
@@ -112,7 +118,8 @@ $$(O_$(1))/%.o: %.c $$(O_$(1))/flags | toolchain-$(1)
 	$$(call say,CC,$(1)/$$<)
 	@mkdir -p $$(@D)
 	$$(Q)$$(CC_$(1)) $$(COMMON) $$(WARN) $$(DEP_INC) $$(F_$(1)) $$(opt_$(1)) $$(DEFS) -MMD -MP -c -o $$@ $$<
-$$(O_$(1))/libours.a: $$(patsubst %.c,$$(O_$(1))/%.o,$$(filter-out applets/main.c,$$(OURS))) $$(O_$(1))/sources
+$$(O_$(1))/libours.a: $$(patsubst %.c,$$(O_$(1))/%.o,$$(filter-out applets/main.c,$$(OURS))) $$(O_$(1))/roots.o \
+                      $$(O_$(1))/sources
 	$$(Q)rm -f $$@ && $$(AR) qcs $$@ $$(filter %.o,$$^)
 $$(X_$(1))/%.o: $$(DEPS_DIR)/%.c | toolchain-$(1)
 	$$(call say,CC,$(1)/$$*.c)
@@ -123,6 +130,10 @@ $$(X_$(1))/libdeps.a: $$(patsubst %.c,$$(X_$(1))/%.o,$(if $(filter ship test,$(1
 	$$(Q)rm -f $$@.$$$$$$$$ && $$(AR) qcs $$@.$$$$$$$$ $$^ && mv $$@.$$$$$$$$ $$@
 $$(O_$(1))/applets/%.o: DEFS = -DRIVULET_VERSION=\"$$(VERSION)\" -DRIVULET_COMMIT=\"$$(COMMIT)\"
 $$(patsubst %.c,$$(O_$(1))/%.o,$$(filter applets/%,$$(OURS))): $(B)/obj/version
+$$(O_$(1))/http/tls.o: DEFS = -DRIVULET_BUILD_EPOCH=$$(EPOCH)
+$$(O_$(1))/http/tls.o: $(B)/obj/epoch
+$$(O_$(1))/roots.o: $(B)/obj/roots.c $$(O_$(1))/flags | toolchain-$(1)
+	$$(Q)$$(CC_$(1)) $$(COMMON) $$(F_$(1)) -c -o $$@ $$<
 $$(B)/$(1)/test_%: $$(O_$(1))/tests/unit/test_%.o $$(S_$(1)) $$(L_$(1))
 	$$(call link,$(1))
 $$(B)/$(1)/model: $$(MODEL:%.c=$$(O_$(1))/%.o) $$(S_$(1)) $$(L_$(1))
@@ -135,6 +146,16 @@ $(O_fuzz)/tests/fuzz/%.o: DEFS = -Wno-missing-prototypes
 $(foreach f,$(FLAVOURS),$(O_$(f))/lib/control/page.o): lib/control/page.html
 $(B)/obj/version: FORCE
 	$(call stamp,$(VERSION) $(COMMIT))
+$(B)/obj/epoch: FORCE
+	$(call stamp,$(EPOCH))
+$(B)/obj/roots.from: FORCE
+	$(call stamp,$(ROOTS) $(shell cksum <$(ROOTS) 2>/dev/null))
+$(B)/obj/roots: scripts/roots.c
+	@mkdir -p $(@D)
+	$(Q)$(HOSTCC) -O1 -o $@ $<
+$(B)/obj/roots.c: $(B)/obj/roots $(B)/obj/roots.from
+	$(call say,ROOTS,$(ROOTS))
+	$(Q)$(B)/obj/roots $(ROOTS) >$@
 want = @command -v $(firstword $(1)) >/dev/null || { echo '$(firstword $(1)) not found: $(2)' >&2; exit 1; }
 toolchain-ship:
 	$(call want,$(MUSL_CC),install musl-tools (Debian) or name a compiler for musl with MUSL_CC=)
@@ -158,7 +179,7 @@ endif
 SHIP_LD  := -Wl,--gc-sections,-z,relro,-z,now,-z,noexecstack,--build-id=sha1 \
             -Wl,--wrap=malloc,--wrap=realloc,--wrap=free
 all: $(B)/rivulet
-$(B)/rivulet.debug: $(OURS:%.c=$(O_ship)/%.o) $(X_ship)/libdeps.a $(O_ship)/sources $(O_ship)/flags
+$(B)/rivulet.debug: $(OURS:%.c=$(O_ship)/%.o) $(O_ship)/roots.o $(X_ship)/libdeps.a $(O_ship)/sources $(O_ship)/flags
 	$(call say,LD,$@)
 	$(Q)$(MUSL_CC) $(CFLAGS) $(PIE_HEAD) $(SHIP_LD) $(LDFLAGS) -Wl,-Map=$(B)/rivulet.map -o $@ $(filter %.o %.a,$^) $(PIE_TAIL)
 # The names of functions stand in a section that is not loaded: profiles are readable, memory is not touched.
@@ -211,7 +232,7 @@ $(B)/obj/lint/%.o: %.c Makefile | toolchain-fuzz
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) -fsyntax-only $(COMMON) $(WARN) -Wconditional-uninitialized -Wmissing-variable-declarations \
 	-Wunreachable-code -Wcomma $(DEP_INC) $(if $(filter tests/%,$<),-DOS_FAULTS=1 -Wno-missing-prototypes) \
-	-DRIVULET_VERSION=\"\" -DRIVULET_COMMIT=\"\" -MMD -MP -MT $@ -MF $(@:.o=.d) $< && touch $@
+	-DRIVULET_VERSION=\"\" -DRIVULET_COMMIT=\"\" -DRIVULET_BUILD_EPOCH=0 -MMD -MP -MT $@ -MF $(@:.o=.d) $< && touch $@
 
 # ---- the rest ---------------------------------------------------------------------------------------------
 deps:
@@ -230,7 +251,7 @@ help:
 	@echo 'make bench      figures of this machine'
 	@echo 'make install DESTDIR= PREFIX=/usr/local LINKS=1   with LINKS, also under the litestream names'
 	@echo 'make deps       fetch the sources (scripts/deps --help)   make clean, make distclean'
-	@echo 'variables       CC MUSL_CC CLANG CFLAGS LDFLAGS V=1 DEPS_DIR VERSION'
+	@echo 'variables       CC MUSL_CC HOSTCC CLANG CFLAGS LDFLAGS V=1 DEPS_DIR VERSION ROOTS=FILE (0: no CA certificates inside)'
 .SECONDARY: $(patsubst $(B)/bench/%,$(O_test)/tests/bench/%.o,$(BENCH)) \
             $(foreach f,$(FLAVOURS),$(UNIT:%=$(O_$(f))/tests/unit/%.o)) $(FUZZ:%=$(O_fuzz)/tests/fuzz/%.o)
 .PHONY: FORCE all size install check sanitize model fuzz fuzz-run bench bench-programs lint deps deps-objects clean \

@@ -16,7 +16,6 @@
 
 #include "applets/flags.h"
 #include "lib/base/err.h"
-#include "lib/replica/replica.h"
 
 struct applet {
 	const char *name;
@@ -56,16 +55,8 @@ int applet_parse(const struct flag *flags, int argc, char **argv, const char *he
 
 /* The log as every applet starts with it: text, INFO or what LOG_LEVEL says, to standard output or standard error. */
 void applet_log(int fd);
-
-/*
- * A word on the command line that names a replica: a URL, or, without -config, a folder that holds `ltx` (a file replica;
- * Litestream has no such form). Any other word is the path of a database that the configuration file knows.
- */
-bool applet_names_replica(const char *word, const char *config);
-/*
- * Opens what the word names. Configuration files are not read yet: for a database this finds the file, or says
- * "config file not found: PATH", and fails in either case.
- */
-int applet_replica(const char *word, const char *config, struct replica **out, struct err *e);
+/* As a configuration file wants it; LOG_LEVEL over its level, to fd unless it says standard error. */
+struct config_logging;
+void applet_log_as(const struct config_logging *l, int fd);
 
 #endif

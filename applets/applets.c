@@ -6,6 +6,7 @@
 #include "applets/applet.h"
 #include "applets/output.h"
 #include "lib/base/log.h"
+#include "lib/config/config.h"
 
 #define APPLET(name, summary) { #name, summary, applet_##name },
 const struct applet applets[] = {
@@ -53,12 +54,19 @@ int applet_parse(const struct flag *flags, int argc, char **argv, const char *he
 
 void applet_log(int fd)
 {
+	static const struct config_logging plain = { .level = "", .type = "" };
+
+	applet_log_as(&plain, fd);
+}
+
+void applet_log_as(const struct config_logging *l, int fd)
+{
 	const char *word = getenv("LOG_LEVEL");
 	enum log_level level = LOG_INFO;
 
-	if (word != NULL && word[0] != '\0')
-		(void)log_parse_level(word, &level);
+	(void)log_parse_level(word && word[0] ? word : l->level, &level);
 	log_set_level(level);
-	log_set_form(LOG_TEXT);
-	log_set_fd(fd);
+	log_set_form(strcmp(l->type, "json") == 0 ? LOG_JSON : strcmp(l->type, "pretty") == 0 ? LOG_PRETTY : LOG_TEXT);
+	log_set_source(l->source);
+	log_set_fd(l->to_stderr ? 2 : fd);
 }

@@ -4,6 +4,7 @@
 
 #include "applets/applet.h"
 #include "applets/output.h"
+#include "applets/place.h"
 #include "json/json.h"
 #include "lib/base/text.h"
 #include "lib/ltx/ltx.h"
@@ -18,7 +19,7 @@ static const char help[] =
 	"\t@ ltx [arguments] DB_PATH\n"
 	"\n"
 	"A FOLDER that holds an ltx folder is a replica too. A DB_PATH is looked up in the\n"
-	"configuration file, which this version cannot read yet: name the replica.\n"
+	"configuration file; of several replicas there, the first is shown.\n"
 	"\n"
 	"Arguments:\n"
 	"\n"
@@ -117,17 +118,16 @@ static int print_table(const struct replica_list *list)
 
 int applet_ltx(int argc, char **argv)
 {
-	const char *config = "";
-	bool no_expand = false, json = false;
+	struct place_flags place_flags = PLACE_FLAGS_DEFAULT;
+	bool json = false;
 	int level = 0;
 	const struct flag flags[] = {
-		{ "config", FLAG_TEXT, &config, NULL },
-		{ "no-expand-env", FLAG_BOOL, &no_expand, NULL },
+		PLACE_FLAGS(place_flags),
 		{ "level", FLAG_OTHER, &level, set_level },
 		{ "json", FLAG_BOOL, &json, NULL },
 		{ .type = FLAG_END },
 	};
-	struct replica *replica = NULL;
+	struct place place = { .database = NULL };
 	struct replica_list list = {0};
 	struct err e = ERR_INIT;
 	const char *word;
@@ -140,7 +140,7 @@ int applet_ltx(int argc, char **argv)
 	if (argc - first > 1)
 		return output_errorf("too many arguments");
 	word = argv[first];
-	if (replica_is_url(word) && config[0] != '\0')
+	if (replica_is_url(word) && place_flags.config[0] != '\0')
 		return output_errorf("cannot specify a replica URL and the -config flag");
 	applet_log(1);
 	if (level == LEVEL_ALL) {
@@ -149,12 +149,13 @@ int applet_ltx(int argc, char **argv)
 	} else {
 		from = to = level;
 	}
-	if (applet_replica(word, config, &replica, &e) < 0 || replica_list_levels(replica, from, to, false, &list, &e) < 0)
+	if (place_open(word, &place_flags, "", 1, &place, &e) < 0 ||
+	    replica_list_levels(place.replicas[0], from, to, false, &list, &e) < 0)
 		status = output_error(&e);
 	else
 		status = json ? print_json(&list) : print_table(&list);
 	replica_list_free(&list);
-	replica_free(replica);
+	place_free(&place);
 	return status;
 }
 

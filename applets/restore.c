@@ -8,6 +8,7 @@
 
 #include "applets/applet.h"
 #include "applets/output.h"
+#include "applets/place.h"
 #include "applets/progress.h"
 #include "applets/restore_plan.h"
 #include "applets/target.h"
@@ -28,7 +29,7 @@ static const char help[] =
 	"\t@ restore [arguments] DB_PATH\n"
 	"\n"
 	"A FOLDER that holds an ltx folder is a replica too. A DB_PATH is looked up in the\n"
-	"configuration file, which this version cannot read yet: name the replica.\n"
+	"configuration file; of several replicas there, the first that can do it is taken.\n"
 	"The database is whole and verified when it appears, or it does not appear.\n"
 	"\n"
 	"What to restore:\n"
@@ -37,6 +38,7 @@ static const char help[] =
 	"\t-timestamp TIME        as it was then, e.g. 2026-02-12T08:00:00Z\n"
 	"\t-config PATH           default $LITESTREAM_CONFIG, else /etc/litestream.yml\n"
 	"\t-no-expand-env         take $NAME in the configuration file as it is\n"
+	"\t-replica NAME          the replica of that name (or type) in the configuration file\n"
 	"\n"
 	"Where to:\n"
 	"\n"
@@ -62,8 +64,10 @@ static const char help[] =
 	"\t$ @ restore -f -o /data/copy.db file:///backup/app\n";
 
 struct options {
-	const char *config, *output, *timestamp, *check_word;
-	bool no_expand, if_db_not_exists, if_replica_exists, dry_run, force, json, follow;
+	struct place_flags place;
+	const char *output, *timestamp, *check_word, *replica;
+	bool is_replica; /* the word names one; Litestream then looks at the times it covers */
+	bool if_db_not_exists, if_replica_exists, dry_run, force, json, follow;
 	int64_t parallelism, follow_interval_ns;
 	enum restore_check check;
 	struct restore_target target;
@@ -123,7 +127,7 @@ static int refuse(struct replica *r, const struct options *o, const struct err *
 	const struct restore_target when = { .has_time = true, .time_ns = o->target.time_ns };
 	struct restore_plan plan = {0};
 	struct err e = ERR_INIT;
-	bool wrong_time = o->target.has_time && restore_plan_make(r, &when, true, &plan, &e) < 0 && !err_is(&e, ERR_GAP) &&
+	bool wrong_time = o->is_replica && o->target.has_time && restore_plan_make(r, &when, true, &plan, &e) < 0 && !err_is(&e, ERR_GAP) &&
 	                  !nothing_there(&e);
 
 	restore_plan_free(&plan);
@@ -214,7 +218,7 @@ static int run_once(const struct options *o, struct replica *r)
 		return fail(o, &e);
 	os_stop_on_signal(&stop);
 	progress_begin(&progress, "restoring");
-	rc = restore_make(r, &o->target, true, &engine, &plan, &result, &e);
+	rc = restore_make(r, &o->target, o->is_replica, &engine, &plan, &result, &e);
 	progress_end(&progress);
 	restore_plan_free(&plan);
 	if (rc < 0)
@@ -303,7 +307,7 @@ static int run_dry(const struct options *o, const char *source, struct replica *
 		err_set(&e, ERR_INVALID, "cannot specify both TXID & timestamp to restore");
 	if (e.code != ERR_NONE)
 		return refuse(r, o, &e);
-	if (restore_plan_make(r, &o->target, true, &plan, &e) < 0)
+	if (restore_plan_make(r, &o->target, o->is_replica, &plan, &e) < 0)
 		status = output_error(&e);
 	else
 		status = restore_plan_print(&plan, source, o->output, replica_type(r), o->json);
@@ -311,45 +315,75 @@ static int run_dry(const struct options *o, const char *source, struct replica *
 	return status;
 }
 
+/* The first whose files lead where we want; when none does, the first one says why. */
+static struct replica *choose(const struct options *o, const struct place *place)
+{
+	for (int i = 0; place->count > 1 && i < place->count; i++) {
+		struct replica *r = place->replicas[i];
+		struct restore_plan plan = {0};
+		struct err e = ERR_INIT;
+		int rc = restore_plan_make(r, &o->target, false, &plan, &e);
+
+		restore_plan_free(&plan);
+		if (rc == 0)
+			return r;
+		log_warn("replica passed over", LS("replica", r->name ? r->name : replica_type(r)), LS("error", err_text(&e)));
+	}
+	return place->replicas[0];
+}
+
+static int restore(struct options *o, const char *word, const struct place *place)
+{
+	struct replica *r;
+
+	if (o->output[0] == '\0')
+		o->output = place->database;
+	if (o->if_db_not_exists && target_exists(o->output)) {
+		log_info("database already exists, skipping");
+		return 0;
+	}
+	r = choose(o, place);
+	if (o->dry_run)
+		return run_dry(o, place->database ? place->database : word, r);
+	return o->follow ? run_following(o, r) : run_once(o, r);
+}
+
 static int run(struct options *o, const char *word)
 {
-	struct replica *replica = NULL;
+	struct place place;
 	struct err e = ERR_INIT;
-	bool is_replica;
 	int status;
 
 	if (parse_values(o, &e) < 0)
 		return output_error(&e);
-	if (replica_is_url(word) && o->config[0] != '\0')
+	if (replica_is_url(word) && o->place.config[0] != '\0')
 		return output_errorf("cannot specify a replica URL and the -config flag");
-	is_replica = applet_names_replica(word, o->config);
-	if (is_replica && o->output[0] == '\0')
+	o->is_replica = place_is_replica(word, &o->place);
+	if (o->is_replica && o->output[0] == '\0')
 		return output_try("-o is required when restoring from a replica URL", "restore -o /path/to/db ", word);
-	if (is_replica && o->if_db_not_exists && target_exists(o->output)) {
+	if (o->is_replica && o->replica[0] != '\0')
+		return output_errorf("cannot specify a replica URL and the -replica flag");
+	/* An output that is there needs no look at anything else. */
+	if (o->is_replica && o->if_db_not_exists && target_exists(o->output)) {
 		log_info("database already exists, skipping");
 		return 0;
 	}
-	if (applet_replica(word, o->config, &replica, &e) < 0)
+	if (place_open(word, &o->place, o->replica, o->json ? 2 : 1, &place, &e) < 0)
 		return output_error(&e);
-	if (o->dry_run)
-		status = run_dry(o, word, replica);
-	else if (o->follow)
-		status = run_following(o, replica);
-	else
-		status = run_once(o, replica);
-	replica_free(replica);
+	status = restore(o, word, &place);
+	place_free(&place);
 	return status;
 }
 
 int applet_restore(int argc, char **argv)
 {
 	struct options o = {
-		.config = "", .output = "", .timestamp = "", .check_word = "none", .parallelism = 8,
+		.place = PLACE_FLAGS_DEFAULT, .output = "", .timestamp = "", .check_word = "none", .replica = "", .parallelism = 8,
 		.follow_interval_ns = 1000000000,
 	};
 	const struct flag flags[] = {
-		{ "config", FLAG_TEXT, &o.config, NULL },
-		{ "no-expand-env", FLAG_BOOL, &o.no_expand, NULL },
+		PLACE_FLAGS(o.place),
+		{ "replica", FLAG_TEXT, &o.replica, NULL },
 		{ "o", FLAG_TEXT, &o.output, NULL },
 		{ "txid", FLAG_TXID, &o.target.txid, NULL },
 		{ "timestamp", FLAG_TEXT, &o.timestamp, NULL },

@@ -24,7 +24,8 @@
 struct http_client;
 
 struct http_client_options {
-	int64_t connect_timeout_ms;  /* per address family race; 0 = 10 s */
+	int64_t connect_timeout_ms;  /* for one address, and for the name's lookup; all addresses together may take three
+	                              * times that; 0 = 10 s */
 	int64_t tls_timeout_ms;      /* 0 = 10 s */
 	int64_t idle_timeout_ms;     /* no byte moved in either direction for so long; 0 = 30 s */
 	int64_t head_timeout_ms;     /* from the request's end to the answer's head; 0 = 60 s */
@@ -40,6 +41,9 @@ int http_client_create(const struct http_client_options *o, struct http_client *
 void http_client_free(struct http_client *c); /* no exchange may be under way */
 /* Closes what is idle in the pool (before a long rest). */
 void http_client_close_idle(struct http_client *c);
+/* Closes what has been idle for longer than pool_idle_ms; returns when the next one will have been (os_mono_us() time), or
+ * -1 when none is left. The pool does so itself at every use only. */
+int64_t http_client_sweep(struct http_client *c);
 
 /* The body of a request. It must be able to start again from its first byte. */
 struct http_body {
@@ -53,7 +57,7 @@ struct http_request {
 	const char *method;         /* "GET" */
 	const struct http_url *url; /* scheme, host, port decide the connection */
 	const char *target;         /* request-target as it goes over the wire (already escaped); NULL = path?query of url */
-	/* "Name: value\r\n" lines; Host, Content-Length, Connection are added here unless Host stands in it. */
+	/* "Name: value\r\n" lines; Host (unless it stands in it), Content-Length and Expect are added here. */
 	const char *fields;
 	const struct http_body *body; /* may be NULL */
 	bool expect_continue;       /* wait (1 s) for 100 before the body goes out */
@@ -69,8 +73,7 @@ struct http_exchange {
 	struct http_connection *c;
 	struct http_client *client;
 	const atomic_bool *cancel;
-	size_t buffered;
-	bool finished;
+	bool finished, broken;
 };
 
 /*

@@ -18,6 +18,13 @@
 #include "lib/os/clock.h"
 
 static atomic_int log_level = LOG_INFO, log_form = LOG_TEXT, log_fd = 1;
+static atomic_bool log_source;
+
+/* Where a line comes from; file is NULL when nobody wants to know. */
+struct place {
+	const char *file;
+	int line;
+};
 
 static const struct level_name {
 	int level;
@@ -237,7 +244,23 @@ static void put_fields_json(struct line *l, const struct log_field *f)
 	close_with(l, l->cut ? ",\"truncated\":true}" : "}");
 }
 
-static void put_line(struct line *l, const struct level_name *level, const char *msg, const struct log_field *fields)
+/* Source files have harmless names. */
+static void put_source(struct line *l, const struct place *at, const char *before, const char *between, const char *after)
+{
+	char number[16];
+
+	if (!at->file)
+		return;
+	snprintf(number, sizeof(number), "%d", at->line);
+	put_str(l, before);
+	put_str(l, at->file);
+	put_str(l, between);
+	put_str(l, number);
+	put_str(l, after);
+}
+
+static void put_line(struct line *l, const struct level_name *level, const struct place *at, const char *msg,
+                     const struct log_field *fields)
 {
 	int form = atomic_load_explicit(&log_form, memory_order_relaxed);
 	char time[TEXT_TIME_SIZE];
@@ -249,7 +272,8 @@ static void put_line(struct line *l, const struct level_name *level, const char 
 		put_str(l, time);
 		put_str(l, "\",\"level\":\"");
 		put_str(l, level->name);
-		put_str(l, "\",\"msg\":");
+		put_source(l, at, "\",\"source\":{\"file\":\"", "\",\"line\":", "}");
+		put_str(l, at->file ? ",\"msg\":" : "\",\"msg\":");
 		put_quoted(l, msg, escape_json);
 		if (l->cut)
 			close_with(l, "…\"");
@@ -259,6 +283,7 @@ static void put_line(struct line *l, const struct level_name *level, const char 
 		put(l, strchr(time, 'T') + 1, 8);
 		put(l, " ", 1);
 		put_str(l, level->three);
+		put_source(l, at, " ", ":", "");
 		put(l, " ", 1);
 		/* Blanks are fine in a message for eyes, line ends are not. */
 		if (strpbrk(msg, "\n\r\033"))
@@ -272,6 +297,7 @@ static void put_line(struct line *l, const struct level_name *level, const char 
 		put_str(l, time);
 		put_str(l, " level=");
 		put_str(l, level->name);
+		put_source(l, at, " source=", ":", "");
 		put_str(l, " msg=");
 		put_text(l, msg);
 		put_fields_text(l, fields);
@@ -280,8 +306,9 @@ static void put_line(struct line *l, const struct level_name *level, const char 
 	close_with(l, "\n");
 }
 
-void log_line(enum log_level level, const char *msg, const struct log_field *fields)
+void log_line(enum log_level level, const char *file, int line, const char *msg, const struct log_field *fields)
 {
+	struct place at = { atomic_load_explicit(&log_source, memory_order_relaxed) ? file : NULL, line };
 	int fd = atomic_load_explicit(&log_fd, memory_order_relaxed), saved = errno;
 	struct line l;
 	int i = 0;
@@ -292,7 +319,7 @@ void log_line(enum log_level level, const char *msg, const struct log_field *fie
 		i++;
 	l.len = 0;
 	l.cut = false;
-	put_line(&l, &levels[i], msg, fields);
+	put_line(&l, &levels[i], &at, msg, fields);
 	while (write(fd, l.text, l.len) < 0 && errno == EINTR)
 		;
 	errno = saved;
@@ -311,6 +338,11 @@ enum log_level log_get_level(void)
 void log_set_form(enum log_form form)
 {
 	atomic_store_explicit(&log_form, (int)form, memory_order_relaxed);
+}
+
+void log_set_source(bool on)
+{
+	atomic_store_explicit(&log_source, on, memory_order_relaxed);
 }
 
 void log_set_fd(int fd)

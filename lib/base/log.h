@@ -42,19 +42,21 @@ struct log_field {
 #define LB(k, v) (struct log_field){ .key = (k), .type = LOG_F_BOOL, .b = (v) }
 #define LOG_END (struct log_field){ .key = NULL, .type = LOG_F_END }
 
-/* Writes one line to fd `log_fd` (1 until set) if the level allows it. `fields` ends with LOG_END. */
-void log_line(enum log_level level, const char *msg, const struct log_field *fields);
+/* Writes one line to fd `log_fd` (1 until set) if the level allows it. `fields` ends with LOG_END; file and line are
+ * where in our source it was said. */
+void log_line(enum log_level level, const char *file, int line, const char *msg, const struct log_field *fields);
 
 #define LOG_FIELDS(...) ((const struct log_field[]){ __VA_ARGS__ __VA_OPT__(,) LOG_END })
-#define log_trace(msg, ...) log_line(LOG_TRACE, (msg), LOG_FIELDS(__VA_ARGS__))
-#define log_debug(msg, ...) log_line(LOG_DEBUG, (msg), LOG_FIELDS(__VA_ARGS__))
-#define log_info(msg, ...) log_line(LOG_INFO, (msg), LOG_FIELDS(__VA_ARGS__))
-#define log_warn(msg, ...) log_line(LOG_WARN, (msg), LOG_FIELDS(__VA_ARGS__))
-#define log_error(msg, ...) log_line(LOG_ERROR, (msg), LOG_FIELDS(__VA_ARGS__))
+#define log_trace(msg, ...) log_line(LOG_TRACE, __FILE__, __LINE__, (msg), LOG_FIELDS(__VA_ARGS__))
+#define log_debug(msg, ...) log_line(LOG_DEBUG, __FILE__, __LINE__, (msg), LOG_FIELDS(__VA_ARGS__))
+#define log_info(msg, ...) log_line(LOG_INFO, __FILE__, __LINE__, (msg), LOG_FIELDS(__VA_ARGS__))
+#define log_warn(msg, ...) log_line(LOG_WARN, __FILE__, __LINE__, (msg), LOG_FIELDS(__VA_ARGS__))
+#define log_error(msg, ...) log_line(LOG_ERROR, __FILE__, __LINE__, (msg), LOG_FIELDS(__VA_ARGS__))
 
 void log_set_level(enum log_level level);
 enum log_level log_get_level(void);
 void log_set_form(enum log_form form);
+void log_set_source(bool on); /* source=FILE:LINE behind the level */
 void log_set_fd(int fd); /* -1: throw lines away (tests) */
 
 /* trace debug info warn warning error in any case; anything else is info and returns false. */

@@ -61,4 +61,8 @@ char *text_path_dir(const char *path);        /* the part before it, "." or "/" 
 /* "A/B" with exactly one slash in between, or the other one if A or B is ""; malloc'ed, NULL only without memory. */
 char *text_path_join(const char *a, const char *b);
 
+/* Patterns of names, Go's filepath.Match: `*` `?` `[a-z]` `[^a]` `\`. ERR_INVALID "syntax error in pattern". */
+int text_glob_check(const char *pattern, struct err *e);
+bool text_glob_match(const char *pattern, const char *name); /* a malformed pattern matches at most by chance */
+
 #endif

@@ -61,6 +61,22 @@ struct db_options {
 /* Refuses a SQLite that has the WAL-reset fault (before 3.51.3, and 3.52.0). Once, at start. */
 int db_library_check(struct err *e);
 
+/*
+ * What the file at path is by its first bytes: for those who search folders for databases. Any thread. A file that a db
+ * of this process has open is told from the table of inodes and neither opened nor closed, so its locks stay; one that
+ * is about to be opened by a db meanwhile makes that wait for a moment. Missing: ERR_NOT_FOUND.
+ */
+enum db_file_kind {
+	DB_FILE_OTHER,    /* no database; folders, devices and pipes too */
+	DB_FILE_EMPTY,    /* less than 16 bytes, or zeros: may become one */
+	DB_FILE_DATABASE, /* begins with "SQLite format 3", or is open here */
+};
+struct db_file {
+	enum db_file_kind kind;
+	uint64_t dev, ino;
+};
+int db_file_look(const char *path, struct db_file *out, struct err *e);
+
 /* Checks the options; opens nothing, succeeds when the file does not exist. */
 int db_create(const struct db_options *o, struct db **out, struct err *e);
 /* Closes what is open (no final sync) and frees. */

@@ -126,7 +126,24 @@ static bool is_dots(const char *name)
 	return name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0'));
 }
 
-int os_dir_list(const char *path, int (*visit)(void *ctx, const char *name, struct err *e), void *ctx, struct err *e)
+static enum os_name_type type_of(const struct dirent *entry)
+{
+	switch (entry->d_type) {
+	case DT_UNKNOWN:
+		return OS_NAME_UNKNOWN;
+	case DT_REG:
+		return OS_NAME_FILE;
+	case DT_DIR:
+		return OS_NAME_DIR;
+	case DT_LNK:
+		return OS_NAME_LINK;
+	default:
+		return OS_NAME_OTHER;
+	}
+}
+
+int os_dir_walk(const char *path, int (*visit)(void *ctx, const char *name, enum os_name_type type, struct err *e), void *ctx,
+                struct err *e)
 {
 	struct dirent *entry;
 	DIR *dir = NULL;
@@ -146,12 +163,32 @@ int os_dir_list(const char *path, int (*visit)(void *ctx, const char *name, stru
 		}
 		if (is_dots(entry->d_name))
 			continue;
-		rc = visit(ctx, entry->d_name, e);
+		rc = visit(ctx, entry->d_name, type_of(entry), e);
 		if (rc != 0)
 			break;
 	}
 	closedir(dir);
 	return rc;
+}
+
+struct plain_visit {
+	int (*visit)(void *ctx, const char *name, struct err *e);
+	void *ctx;
+};
+
+static int visit_plainly(void *ctx, const char *name, enum os_name_type type, struct err *e)
+{
+	const struct plain_visit *v = ctx;
+
+	(void)type;
+	return v->visit(v->ctx, name, e);
+}
+
+int os_dir_list(const char *path, int (*visit)(void *ctx, const char *name, struct err *e), void *ctx, struct err *e)
+{
+	struct plain_visit v = { visit, ctx };
+
+	return os_dir_walk(path, visit_plainly, &v, e);
 }
 
 static int remove_below(int parent, const char *name, struct buf *path, int depth, struct err *e);

@@ -119,6 +119,22 @@ int os_file_read(struct os_file *f, void *bytes, size_t n, int64_t offset, size_
 	return 0;
 }
 
+int os_file_read_next(struct os_file *f, void *bytes, size_t n, size_t *got, struct err *e)
+{
+	ssize_t rc;
+
+	*got = 0;
+	if (os_point(OS_CALL_READ) < 0)
+		return err_sys(e, errno, "read %s", f->path);
+	do
+		rc = read(f->fd, bytes, n);
+	while (rc < 0 && errno == EINTR);
+	if (rc < 0)
+		return err_sys(e, errno, "read %s", f->path);
+	*got = (size_t)rc;
+	return 0;
+}
+
 int os_file_read_exact(struct os_file *f, void *bytes, size_t n, int64_t offset, struct err *e)
 {
 	size_t got;

@@ -31,7 +31,7 @@ struct os_stat {
 	uint32_t mode;  /* permission bits only */
 	uint32_t uid, gid;
 	uint32_t links;
-	bool is_dir, is_regular;
+	bool is_dir, is_regular, is_link;
 };
 
 /* flags and mode as open(2); O_CLOEXEC is added. *f must be closed; on failure it stays so. */
@@ -45,6 +45,8 @@ static inline bool os_file_is_open(const struct os_file *f) { return f->fd >= 0;
 int os_file_read(struct os_file *f, void *bytes, size_t n, int64_t offset, size_t *got, struct err *e);
 /* Exactly n bytes; an early end is ERR_CORRUPT "read PATH: unexpected end of file". */
 int os_file_read_exact(struct os_file *f, void *bytes, size_t n, int64_t offset, struct err *e);
+/* From where the last one ended, for what has no positions (a pipe). *got == 0 only at the end. */
+int os_file_read_next(struct os_file *f, void *bytes, size_t n, size_t *got, struct err *e);
 int os_file_write(struct os_file *f, const void *bytes, size_t n, int64_t offset, struct err *e);
 int os_file_sync(struct os_file *f, struct err *e);
 int os_file_truncate(struct os_file *f, int64_t size, struct err *e);
@@ -68,6 +70,9 @@ enum os_database_lock { OS_DB_UNLOCKED, OS_DB_PENDING, OS_DB_EXCLUSIVE };
 int os_file_lock_database(struct os_file *f, enum os_database_lock level, struct err *e);
 
 int os_stat(const char *path, struct os_stat *st, struct err *e);  /* follows links */
+int os_lstat(const char *path, struct os_stat *st, struct err *e); /* does not */
+/* The name without links on its way, malloc'ed. */
+int os_real_path(const char *path, char **real, struct err *e);
 int os_rename(const char *from, const char *to, struct err *e);
 int os_unlink(const char *path, struct err *e);                    /* a missing file is no error */
 /* A hard link. ERR_EXISTS; err.sys tells EXDEV, EPERM, EMLINK. */
@@ -94,6 +99,10 @@ int os_dir_sync(const char *path, struct err *e);
 /* Calls visit for each name but . and .., in no order; a visit that returns non-zero ends the walk with that value
  * (visit fills e). A missing folder is ERR_NOT_FOUND. */
 int os_dir_list(const char *path, int (*visit)(void *ctx, const char *name, struct err *e), void *ctx, struct err *e);
+/* The same, told what each name stands for, where the file system says so without being asked for each. */
+enum os_name_type { OS_NAME_UNKNOWN, OS_NAME_FILE, OS_NAME_DIR, OS_NAME_LINK, OS_NAME_OTHER };
+int os_dir_walk(const char *path, int (*visit)(void *ctx, const char *name, enum os_name_type type, struct err *e), void *ctx,
+                struct err *e);
 /* Removes the folder and all below it; a missing one is no error. Depth is limited to 64. */
 int os_dir_remove_all(const char *path, struct err *e);
 int os_free_space(const char *path, uint64_t *bytes, struct err *e);

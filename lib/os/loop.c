@@ -24,8 +24,8 @@ static void wake_ready(struct loop_fd *w, uint32_t events)
 	/* Reading resets the counter before the function looks for work, so a wake-up during its run is not lost. */
 	if (read(w->fd, &count, sizeof(count)) < 0)
 		return;
-	if (l->on_wake != NULL)
-		l->on_wake(l->wake_ctx);
+	for (int i = 0; i < l->wake_count; i++)
+		l->wakes[i].fn(l->wakes[i].ctx);
 }
 
 struct loop *loop_create(struct err *e)
@@ -144,8 +144,9 @@ void loop_stop(struct loop *l)
 
 void loop_on_wake(struct loop *l, void (*fn)(void *ctx), void *ctx)
 {
-	l->on_wake = fn;
-	l->wake_ctx = ctx;
+	assert(l->wake_count < LOOP_WAKES_MAX);
+	l->wakes[l->wake_count].fn = fn;
+	l->wakes[l->wake_count++].ctx = ctx;
 }
 
 void loop_wake(void *loop)

@@ -25,7 +25,9 @@ int loop_run(struct loop *l, struct err *e);
 /* One round: waits at most max_wait_ms (-1 = until something happens), runs what is due. Not from a callback. */
 int loop_once(struct loop *l, int64_t max_wait_ms, struct err *e);
 void loop_stop(struct loop *l);
-/* From any thread: makes the loop call the function set here, once or more. */
+/* Adds a function, at most LOOP_WAKES_MAX, for the loop's life: all of them are called, once or more, after loop_wake(),
+ * which any thread may call. */
+enum { LOOP_WAKES_MAX = 8 };
 void loop_on_wake(struct loop *l, void (*fn)(void *ctx), void *ctx);
 void loop_wake(void *loop);
 

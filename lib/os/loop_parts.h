@@ -29,8 +29,11 @@ struct loop {
 	struct loop_timer *due;    /* those of this round that have not fired yet */
 
 	struct loop_fd wake;
-	void (*on_wake)(void *ctx);
-	void *wake_ctx;
+	struct {
+		void (*fn)(void *ctx);
+		void *ctx;
+	} wakes[LOOP_WAKES_MAX];
+	int wake_count;
 
 	struct loop_fd signals; /* fd < 0 until loop_on_signal */
 	sigset_t signal_set;

@@ -2,6 +2,7 @@
 /* Names of files: looking, renaming, removing, times and owners. */
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <time.h>
@@ -25,6 +26,7 @@ void os_stat_convert(const struct stat *raw, struct os_stat *st)
 		.links = (uint32_t)raw->st_nlink,
 		.is_dir = S_ISDIR(raw->st_mode),
 		.is_regular = S_ISREG(raw->st_mode),
+		.is_link = S_ISLNK(raw->st_mode),
 	};
 }
 
@@ -69,6 +71,22 @@ bool os_changes_in_silence(const char *folder)
 			return true;
 	}
 	return false;
+}
+
+int os_lstat(const char *path, struct os_stat *st, struct err *e)
+{
+	struct stat raw;
+
+	if (os_point(OS_CALL_LOOK) < 0 || lstat(path, &raw) < 0)
+		return err_sys(e, errno, "lstat %s", path);
+	os_stat_convert(&raw, st);
+	return 0;
+}
+
+int os_real_path(const char *path, char **real, struct err *e)
+{
+	*real = os_point(OS_CALL_LOOK) < 0 ? NULL : realpath(path, NULL);
+	return *real == NULL ? err_sys(e, errno, "lstat %s", path) : 0;
 }
 
 int os_rename(const char *from, const char *to, struct err *e)

@@ -6,10 +6,13 @@
 #include <limits.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -183,6 +186,67 @@ const char *os_signal_name(int signal_number)
 void os_ignore_broken_pipes(void)
 {
 	signal(SIGPIPE, SIG_IGN);
+}
+
+pid_t os_pid(void)
+{
+	return getpid();
+}
+
+/* ---- telling our parent ---- */
+
+int os_notify(const char *text, struct err *e)
+{
+	struct sockaddr_un to = { .sun_family = AF_UNIX };
+	const char *name = getenv("NOTIFY_SOCKET");
+	size_t n = name ? strlen(name) : 0, sent;
+	int fd;
+
+	if (!n)
+		return 0;
+	if (n >= sizeof(to.sun_path) || (name[0] != '/' && name[0] != '@'))
+		return err_set(e, ERR_INVALID, "NOTIFY_SOCKET: not the name of a socket: %s", name);
+	memcpy(to.sun_path, name, n);
+	if (name[0] == '@')
+		to.sun_path[0] = '\0'; /* of the abstract kind: as long as it is, without a NUL */
+	fd = os_point(OS_CALL_OTHER) < 0 ? -1 : socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return err_sys(e, errno, "socket");
+	do
+		sent = (size_t)sendto(fd, text, strlen(text), MSG_NOSIGNAL, (const struct sockaddr *)&to,
+		                      (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n));
+	while (sent == SIZE_MAX && errno == EINTR);
+	if (sent != strlen(text))
+		err_sys(e, errno, "notify %s", name);
+	close(fd);
+	return sent == strlen(text) ? 0 : -1;
+}
+
+int os_inherit(int fd, struct err *e)
+{
+	if (fd < 3)
+		return err_set(e, ERR_INVALID, "descriptor %d is not one to be taken over", fd);
+	if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+		return err_sys(e, errno, "descriptor %d", fd);
+	return 0;
+}
+
+int os_ready(int fd, struct err *e)
+{
+	ssize_t rc;
+
+	do
+		rc = os_point(OS_CALL_WRITE) < 0 ? -1 : write(fd, "\n", 1);
+	while (rc < 0 && errno == EINTR);
+	if (rc != 1)
+		err_sys(e, errno, "write to descriptor %d", fd);
+	close(fd);
+	return rc == 1 ? 0 : -1;
+}
+
+int os_pid(void)
+{
+	return (int)getpid();
 }
 
 uint64_t os_boot_id(void)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What all kinds of replicas have in common: lists of objects, names, and the choice of a kind by URL. */
+/* What all kinds of replicas have in common: lists of objects, names, what they are called. */
 #include "lib/replica/replica.h"
 
 #include <assert.h>
@@ -77,67 +77,6 @@ int replica_init(struct replica *r, const struct replica_ops *ops, const char *u
 	return err_nomem(e);
 }
 
-static int create_file(const char *url, struct replica **out, struct err *e)
-{
-	char *path = NULL, *cwd = NULL, *absolute = NULL;
-	int rc = -1;
-
-	if (replica_url_file_path(url, &path, e) != 0 || os_cwd(&cwd, e) != 0)
-		goto out;
-	absolute = path[0] == '/' ? strdup(path) : text_path_join(cwd, path);
-	if (!absolute) {
-		err_nomem(e);
-		goto out;
-	}
-	free(path);
-	path = text_path_clean(absolute);
-	if (!path) {
-		err_nomem(e);
-		goto out;
-	}
-	if (replica_file_create(path, out, e) != 0)
-		goto out;
-	char *copy = strdup(url);
-	if (!copy) {
-		replica_free(*out);
-		*out = NULL;
-		err_nomem(e);
-		goto out;
-	}
-	free((*out)->url);
-	(*out)->url = copy;
-	rc = 0;
-out:
-	free(path);
-	free(cwd);
-	free(absolute);
-	return rc;
-}
-
-/* The kinds of this build. */
-static const struct {
-	const char *type;
-	int (*create)(const char *url, struct replica **out, struct err *e);
-} kinds[] = {
-	{ "file", create_file },
-};
-
-int replica_from_url(const char *url, struct replica **out, struct err *e)
-{
-	const char *type = replica_url_type(url);
-
-	*out = NULL;
-	if (!type && !replica_is_url(url))
-		return err_set(e, ERR_INVALID, "replica url scheme required: %s", url);
-	if (!type)
-		return err_set(e, ERR_INVALID, "unknown replica type in config: \"\"");
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		if (strcmp(kinds[i].type, type) == 0)
-			return kinds[i].create(url, out, e);
-	}
-	return err_set(e, ERR_INVALID, "replicas of type \"%s\" are not supported", type);
-}
-
 void replica_set_owner(struct replica *r, const struct os_owner *file, const struct os_owner *dir)
 {
 	r->file_owner = *file;
@@ -149,10 +88,11 @@ void replica_free(struct replica *r)
 {
 	if (!r)
 		return;
-	char *url = r->url, *path = r->path;
+	char *url = r->url, *path = r->path, *name = r->name;
 	r->ops->free(r);
 	free(url);
 	free(path);
+	free(name);
 }
 
 const char *replica_type(const struct replica *r)

@@ -85,10 +85,7 @@ struct replica {
 	bool owner_known;
 };
 
-/*
- * Makes a replica of a URL and opens nothing yet. Messages are control.md §5.1's: `replica url scheme required: X`,
- * `unknown replica type in config: ""`. The path of a file URL is made absolute.
- */
+/* replica_open() of settings.h for nothing but a URL. */
 int replica_from_url(const char *url, struct replica **out, struct err *e);
 /* Of a folder, taken as it is. */
 int replica_file_create(const char *path, struct replica **out, struct err *e);

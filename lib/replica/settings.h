@@ -45,6 +45,9 @@ enum replica_open_flags {
 	REPLICA_OPEN_CHECK = 2,    /* check only: kinds that are not built are no error, *out stays NULL for them */
 };
 
+/* "file", "s3", …: the scheme of url over type, file when neither is given; NULL for a scheme that nobody knows. */
+const char *replica_settings_type(const struct replica_settings *s);
+
 /* Makes the replica that the settings describe; contacts nobody. The messages are those of control.md §4.8-4.10, §5.1 and
  * cases.md §2.2, §5.3. */
 int replica_open(const struct replica_settings *s, unsigned flags, struct replica **out, struct err *e);

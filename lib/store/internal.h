@@ -261,6 +261,7 @@ int outlet_create(struct managed *m, struct outlet *o, const struct managed_repl
 void outlet_free(struct outlet *o);
 /* Starts what is due on any of them, or arms the timer. */
 void outlets_consider(struct managed *m);
+void outlets_start(struct managed *m); /* as if nothing had failed yet */
 void outlets_started(struct managed *m, const struct db_sync_result *first);
 void outlets_reset(struct managed *m);
 bool outlets_busy(const struct managed *m);

@@ -360,6 +360,9 @@ void managed_start(struct managed *m)
 	m->synced_once = m->final_sync = false;
 	m->stop_attempts = 0;
 	m->penalties = 0;
+	m->retry_us = 0;
+	backoff_clear(&m->sync_errors);
+	outlets_start(m);
 	m->awake_until_us = 0;
 	atomic_store(&m->cancel, false);
 	atomic_store(&m->no_levels, false);

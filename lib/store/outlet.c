@@ -470,6 +470,17 @@ void outlet_free(struct outlet *o)
 	free(o->error);
 }
 
+void outlets_start(struct managed *m)
+{
+	for (int i = 0; i < m->outlet_count; i++) {
+		struct outlet *o = &m->outlets[i];
+
+		backoff_clear(&o->errors);
+		backoff_clear(&o->levels_errors);
+		o->retry_us = o->levels_retry_us = o->last_upload_us = 0;
+	}
+}
+
 /* The first sync since the start is done: what lay there before was written by somebody else. */
 void outlets_started(struct managed *m, const struct db_sync_result *first)
 {

@@ -11,7 +11,7 @@ import time
 
 import lib
 
-VISIBLE = ["help", "ltx", "replicate", "restore", "version"]
+VISIBLE = ["databases", "help", "ltx", "replicate", "reset", "restore", "status", "version"]
 T0 = 1_700_000_000  # 2023-11-14T22:13:20Z
 
 

@@ -35,6 +35,7 @@ static int shaky_put(struct replica *r, const struct replica_item *item, const c
 	struct shaky *s = of(r);
 
 	s->puts++;
+	s->l0_puts += !item->level;
 	if (mood(s, e))
 		return -1;
 	if (s->puts_to_fail > 0) {

@@ -16,7 +16,7 @@ struct shaky {
 	struct replica *inner;
 	int puts_to_fail;
 	bool down; /* nothing works */
-	int puts, creates, lists, opens, removes;
+	int puts, l0_puts, creates, lists, opens, removes;
 };
 
 struct store_kit {

@@ -288,4 +288,27 @@ TEST(lines_of_threads_do_not_mix)
 	CHECK_INT(whole, THREADS * LINES);
 }
 
+TEST(source)
+{
+	char want[400];
+	int line;
+
+	begin(LOG_TEXT, LOG_INFO);
+	log_set_source(true);
+	log_info("m", LS("k", "v")); line = __LINE__;
+	log_set_form(LOG_JSON);
+	log_warn("m", LS("k", "v"));
+	log_set_form(LOG_PRETTY);
+	log_error("m", LS("k", "v"));
+	log_set_source(false);
+	log_error("m");
+	end();
+	snprintf(want, sizeof(want),
+	         "time=2026-02-12T15:04:05.006Z level=INFO source=tests/unit/test_base_log.c:%d msg=m k=v\n"
+	         "{\"time\":\"2026-02-12T15:04:05.006Z\",\"level\":\"WARN\",\"source\":{\"file\":"
+	         "\"tests/unit/test_base_log.c\",\"line\":%d},\"msg\":\"m\",\"k\":\"v\"}\n"
+	         "15:04:05 ERR tests/unit/test_base_log.c:%d m k=v\n15:04:05 ERR m\n", line, line + 2, line + 4);
+	CHECK_STR(got, want);
+}
+
 TEST_MAIN

@@ -6,8 +6,11 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <stddef.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -200,6 +203,65 @@ TEST(spawn_fault)
 	os_fault_set(NULL);
 	CHECK_INT(rc, -1);
 	CHECK(strstr(err.text, "/sh: resource temporarily unavailable") != NULL);
+}
+
+/* A socket of a service manager, once with a name in the file system, once without. */
+static int heard(const char *name, socklen_t len, char *out, size_t cap, const char *say)
+{
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0), rc;
+	ssize_t n;
+
+	memcpy(at.sun_path, name, len);
+	if (at.sun_path[0] == '@')
+		at.sun_path[0] = '\0';
+	if (bind(fd, (struct sockaddr *)&at, (socklen_t)offsetof(struct sockaddr_un, sun_path) + len))
+		return -2;
+	setenv("NOTIFY_SOCKET", name, 1);
+	rc = os_notify(say, &err);
+	unsetenv("NOTIFY_SOCKET");
+	n = recv(fd, out, cap - 1, 0);
+	out[n < 0 ? 0 : n] = '\0';
+	close(fd);
+	return rc;
+}
+
+TEST(notify)
+{
+	char got[100], name[64];
+	const char *path = tmppath("notify");
+
+	unsetenv("NOTIFY_SOCKET");
+	CHECK_OK(os_notify("READY=1", &err), &err);
+	CHECK_OK(heard(path, (socklen_t)strlen(path), got, sizeof(got), "READY=1\nSTATUS=x"), &err);
+	CHECK_STR(got, "READY=1\nSTATUS=x");
+	snprintf(name, sizeof(name), "@rivulet-test-%d", (int)getpid());
+	CHECK_OK(heard(name, (socklen_t)strlen(name), got, sizeof(got), "STOPPING=1"), &err);
+	CHECK_STR(got, "STOPPING=1");
+	setenv("NOTIFY_SOCKET", "relative", 1);
+	CHECK_INT(os_notify("x", &err), -1);
+	setenv("NOTIFY_SOCKET", "/none/of/that/name", 1);
+	CHECK_INT(os_notify("x", &err), -1);
+	CHECK_STR(err.text, "notify /none/of/that/name: no such file or directory");
+	unsetenv("NOTIFY_SOCKET");
+}
+
+TEST(ready)
+{
+	int ends[2];
+	char got[4];
+
+	CHECK_INT(pipe(ends), 0);
+	CHECK_OK(os_inherit(ends[1], &err), &err);
+	CHECK_INT(fcntl(ends[1], F_GETFD), FD_CLOEXEC);
+	CHECK_OK(os_ready(ends[1], &err), &err);
+	CHECK_INT(read(ends[0], got, sizeof(got)), 1);
+	CHECK_INT(got[0], '\n');
+	CHECK_INT(read(ends[0], got, sizeof(got)), 0); /* closed */
+	close(ends[0]);
+	CHECK_INT(os_inherit(ends[1], &err), -1);
+	CHECK_INT(os_inherit(1, &err), -1);
+	CHECK_INT(os_inherit(-1, &err), -1);
 }
 
 TEST_MAIN

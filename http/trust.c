@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: MIT */
+#include "http/trust.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/buf.h"
+#include "lib/base/text.h"
+#include "lib/os/file.h"
+
+/* ---- anchors ---- */
+
+static bool same(const br_x509_trust_anchor *a, const br_x509_trust_anchor *b)
+{
+	if (a->dn.len != b->dn.len || a->pkey.key_type != b->pkey.key_type || memcmp(a->dn.data, b->dn.data, a->dn.len) != 0)
+		return false;
+	if (a->pkey.key_type == BR_KEYTYPE_EC)
+		return a->pkey.key.ec.qlen == b->pkey.key.ec.qlen &&
+		       memcmp(a->pkey.key.ec.q, b->pkey.key.ec.q, a->pkey.key.ec.qlen) == 0;
+	return a->pkey.key.rsa.nlen == b->pkey.key.rsa.nlen &&
+	       memcmp(a->pkey.key.rsa.n, b->pkey.key.rsa.n, a->pkey.key.rsa.nlen) == 0;
+}
+
+static br_x509_trust_anchor *add(struct trust *t, struct err *e)
+{
+	if (t->count >= TRUST_ANCHORS_MAX) {
+		err_set(e, ERR_LIMIT, "%s: more than %d certificates", t->source, TRUST_ANCHORS_MAX);
+		return NULL;
+	}
+	if (t->count == t->room) {
+		size_t room = t->room > 0 ? t->room * 2 : 8;
+		br_x509_trust_anchor *more = realloc(t->anchors, room * sizeof(*more));
+
+		if (more == NULL) {
+			err_nomem(e);
+			return NULL;
+		}
+		t->anchors = more;
+		t->room = room;
+	}
+	memset(&t->anchors[t->count], 0, sizeof(t->anchors[0]));
+	return &t->anchors[t->count];
+}
+
+/* DN and key in one block, which dn.data begins. */
+static int keep(struct trust *t, const struct buf *dn, const br_x509_pkey *key, bool is_ca, struct err *e)
+{
+	bool ec = key->key_type == BR_KEYTYPE_EC;
+	size_t first = ec ? key->key.ec.qlen : key->key.rsa.nlen, second = ec ? 0 : key->key.rsa.elen;
+	br_x509_trust_anchor *a = add(t, e);
+	unsigned char *block;
+
+	if (a == NULL)
+		return -1;
+	block = malloc(dn->len + first + second);
+	if (block == NULL)
+		return err_nomem(e);
+	memcpy(block, dn->data, dn->len);
+	memcpy(block + dn->len, ec ? key->key.ec.q : key->key.rsa.n, first);
+	if (!ec)
+		memcpy(block + dn->len + first, key->key.rsa.e, second);
+	a->dn.data = block;
+	a->dn.len = dn->len;
+	a->flags = is_ca ? BR_X509_TA_CA : 0;
+	a->pkey = *key;
+	if (ec) {
+		a->pkey.key.ec.q = block + dn->len;
+	} else {
+		a->pkey.key.rsa.n = block + dn->len;
+		a->pkey.key.rsa.e = block + dn->len + first;
+	}
+	/* Folders hold the same certificate under several names. */
+	for (size_t i = 0; i < t->count; i++)
+		if (same(a, &t->anchors[i])) {
+			free(block);
+			return 0;
+		}
+	t->count++;
+	return 0;
+}
+
+static void append_dn(void *ctx, const void *bytes, size_t n)
+{
+	buf_append(ctx, bytes, n);
+}
+
+static int add_certificate(struct trust *t, const struct buf *der, struct err *e)
+{
+	br_x509_decoder_context decoder;
+	struct buf dn = { .limit = 16 << 10 };
+	const br_x509_pkey *key;
+	int rc = 0;
+
+	br_x509_decoder_init(&decoder, append_dn, &dn);
+	br_x509_decoder_push(&decoder, der->data, der->len);
+	key = br_x509_decoder_get_pkey(&decoder);
+	if (key == NULL || dn.len == 0 || !buf_ok(&dn))
+		t->skipped++;
+	else
+		rc = keep(t, &dn, key, br_x509_decoder_isCA(&decoder), e);
+	buf_free(&dn);
+	return rc;
+}
+
+/* ---- PEM ---- */
+
+struct pem {
+	br_pem_decoder_context decoder;
+	struct buf der;
+	bool certificate; /* and not a key or what else stands in such files */
+};
+
+static int pem_event(struct pem *p, struct trust *t, struct err *e)
+{
+	const char *name = br_pem_decoder_name(&p->decoder);
+
+	switch (br_pem_decoder_event(&p->decoder)) {
+	case BR_PEM_BEGIN_OBJ:
+		p->certificate = strcmp(name, "CERTIFICATE") == 0 || strcmp(name, "X509 CERTIFICATE") == 0;
+		buf_reset(&p->der);
+		br_pem_decoder_setdest(&p->decoder, p->certificate ? append_dn : NULL, &p->der);
+		return 0;
+	case BR_PEM_END_OBJ:
+		if (!p->certificate)
+			return 0;
+		p->certificate = false;
+		if (buf_ok(&p->der))
+			return add_certificate(t, &p->der, e);
+		t->skipped++;
+		return 0;
+	case BR_PEM_ERROR:
+		t->skipped += p->certificate;
+		p->certificate = false;
+		br_pem_decoder_init(&p->decoder); /* or the rest would stand in front of the next object */
+		return 0;
+	default:
+		return 0;
+	}
+}
+
+int trust_add_pem(struct trust *t, const uint8_t *bytes, size_t n, struct err *e)
+{
+	struct pem p = { .der = { .limit = 64 << 10 } };
+	static const char newline = '\n';
+	bool ended = false;
+	int rc = 0;
+
+	br_pem_decoder_init(&p.decoder);
+	while (rc == 0 && (n > 0 || !ended)) {
+		size_t used;
+
+		/* A last line may lack its end. */
+		if (n == 0) {
+			ended = true;
+			(void)br_pem_decoder_push(&p.decoder, &newline, 1);
+		} else {
+			used = br_pem_decoder_push(&p.decoder, bytes, n);
+			bytes += used;
+			n -= used;
+		}
+		rc = pem_event(&p, t, e);
+	}
+	buf_free(&p.der);
+	return rc;
+}
+
+/* ---- stores ---- */
+
+static struct trust *create(const char *source, struct err *e)
+{
+	struct trust *t = calloc(1, sizeof(*t));
+
+	if (t == NULL)
+		err_nomem(e);
+	else
+		(void)snprintf(t->source, sizeof(t->source), "%s", source);
+	return t;
+}
+
+void trust_free(struct trust *t)
+{
+	if (t == NULL)
+		return;
+	for (size_t i = 0; i < t->count; i++)
+		free(t->anchors[i].dn.data);
+	free(t->anchors);
+	free(t);
+}
+
+static int add_file(struct trust *t, const char *path, struct err *e)
+{
+	struct os_file f;
+	struct os_stat st;
+	uint8_t *bytes = NULL;
+	size_t got;
+	int rc = -1;
+
+	if (os_file_open(&f, path, O_RDONLY, 0, e) < 0)
+		return -1;
+	if (os_file_stat(&f, &st, e) < 0)
+		goto out;
+	if (!st.is_regular || st.size > TRUST_FILE_MAX) {
+		err_set(e, ERR_INVALID, "%s: %s", path, st.is_regular ? "too large for certificates" : "is not a file");
+		goto out;
+	}
+	bytes = malloc((size_t)st.size + 1);
+	if (bytes == NULL)
+		err_nomem(e);
+	else if (os_file_read(&f, bytes, (size_t)st.size, 0, &got, e) == 0)
+		rc = trust_add_pem(t, bytes, got, e);
+out:
+	free(bytes);
+	os_file_close(&f);
+	return rc;
+}
+
+int trust_load(const char *path, struct trust **out, struct err *e)
+{
+	struct trust *t = create(path, e);
+
+	*out = NULL;
+	if (t == NULL)
+		return -1;
+	if (add_file(t, path, e) < 0) {
+		trust_free(t);
+		return -1;
+	}
+	if (t->count == 0) {
+		err_set(e, ERR_INVALID, "%s: holds no usable certificate", path);
+		trust_free(t);
+		return -1;
+	}
+	*out = t;
+	return 0;
+}
+
+struct folder {
+	struct trust *t;
+	const char *path;
+};
+
+static int visit(void *ctx, const char *name, struct err *e)
+{
+	struct folder *f = ctx;
+	char *path = text_path_join(f->path, name);
+	struct err own = ERR_INIT;
+	int rc;
+
+	if (path == NULL)
+		return err_nomem(e);
+	rc = add_file(f->t, path, &own);
+	free(path);
+	if (rc == 0 || (!err_is(&own, ERR_NO_MEMORY) && !err_is(&own, ERR_LIMIT)))
+		return 0; /* other files than certificates stand there too */
+	if (e != NULL)
+		*e = own;
+	return -1;
+}
+
+static int load_folder(const char *path, struct trust **out, struct err *e)
+{
+	struct folder f = { create(path, e), path };
+
+	*out = NULL;
+	if (f.t == NULL)
+		return -1;
+	if (os_dir_list(path, visit, &f, e) < 0 || f.t->count == 0) {
+		trust_free(f.t);
+		return -1;
+	}
+	*out = f.t;
+	return 0;
+}
+
+/* ---- the built-in roots ---- */
+
+/* The data stand in the program's read-only part; only the array of anchors that points there is made. */
+static int load_builtin(struct trust **out, struct err *e)
+{
+	struct trust *t = create("the built-in roots", e);
+	const unsigned char *at = trust_builtin, *end = trust_builtin + trust_builtin_size;
+
+	*out = NULL;
+	if (t == NULL)
+		return -1;
+	while (at < end) {
+		br_x509_trust_anchor *a = add(t, e);
+		size_t n;
+
+		if (a == NULL) {
+			t->count = 0; /* nothing of it is malloc'ed */
+			trust_free(t);
+			return -1;
+		}
+		a->flags = BR_X509_TA_CA;
+		a->dn.len = (size_t)at[0] << 8 | at[1];
+		a->dn.data = (unsigned char *)(uintptr_t)(at + 2);
+		at += 2 + a->dn.len;
+		n = (size_t)at[1] << 8 | at[2];
+		if (at[0] == 0) {
+			a->pkey.key_type = BR_KEYTYPE_RSA;
+			a->pkey.key.rsa.n = (unsigned char *)(uintptr_t)(at + 3);
+			a->pkey.key.rsa.nlen = n;
+			a->pkey.key.rsa.elen = at[3 + n];
+			a->pkey.key.rsa.e = (unsigned char *)(uintptr_t)(at + 3 + n + 1);
+			at += 3 + n + 1 + a->pkey.key.rsa.elen;
+		} else {
+			a->pkey.key_type = BR_KEYTYPE_EC;
+			a->pkey.key.ec.curve = at[0];
+			a->pkey.key.ec.q = (unsigned char *)(uintptr_t)(at + 3);
+			a->pkey.key.ec.qlen = n;
+			at += 3 + n;
+		}
+		t->count++;
+	}
+	*out = t;
+	return 0;
+}
+
+/* ---- the system's ---- */
+
+static const char *const files[] = {
+	"/etc/ssl/certs/ca-certificates.crt",                /* Debian, Alpine, OpenWrt */
+	"/etc/pki/tls/certs/ca-bundle.crt",                  /* Fedora */
+	"/etc/ssl/ca-bundle.pem",                            /* openSUSE */
+	"/etc/pki/tls/cacert.pem",
+	"/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", /* RHEL */
+	"/etc/ssl/cert.pem",                                 /* Alpine, BSD */
+};
+
+static int find_system(struct trust **out, struct err *e)
+{
+	const char *named[] = { getenv("SSL_CERT_FILE"), getenv("AWS_CA_BUNDLE") };
+	const char *folders[] = { getenv("SSL_CERT_DIR"), "/etc/ssl/certs", "/etc/pki/tls/certs" };
+
+	for (size_t i = 0; i < 2; i++)
+		if (named[i] != NULL && *named[i] != '\0' && trust_load(named[i], out, NULL) == 0)
+			return 0;
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+		if (trust_load(files[i], out, NULL) == 0)
+			return 0;
+	for (size_t i = folders[0] == NULL || *folders[0] == '\0'; i < 3; i++)
+		if (load_folder(folders[i], out, NULL) == 0)
+			return 0;
+	if (trust_builtin_size > 0)
+		return load_builtin(out, e);
+	return err_set(e, ERR_INVALID,
+	               "no CA certificates found: install the package ca-certificates or name a file in SSL_CERT_FILE");
+}
+
+int trust_system(const struct trust **out, struct err *e)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static struct trust *system_trust;
+	int rc = 0;
+
+	pthread_mutex_lock(&lock);
+	if (system_trust == NULL)
+		rc = find_system(&system_trust, e);
+	*out = system_trust;
+	pthread_mutex_unlock(&lock);
+	return rc;
+}

@@ -1,0 +1,602 @@
+/* SPDX-License-Identifier: MIT */
+/* test_store_ops.c - what a running store is asked to do: each call answered once, truly, in whatever order they come. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/check.h"
+#include "lib/os/clock.h"
+#include "lib/os/fault.h"
+#include "tests/support/store_kit.h"
+
+enum { SECOND = SK_SECOND };
+
+static struct store_kit k;
+
+/* A call that remembers what came of it. */
+struct ask {
+	struct store_call c;
+	int answers;
+};
+
+static void on_done(struct store_call *c)
+{
+	((struct ask *)(void *)c)->answers++;
+}
+
+static struct ask *fresh(struct ask *a, int64_t timeout_us)
+{
+	memset(a, 0, sizeof(*a));
+	a->c.done = on_done;
+	a->c.deadline_us = timeout_us ? os_mono_us() + timeout_us : 0;
+	return a;
+}
+
+static bool run(int64_t us) { return sk_run(&k, us); }
+static const char *path(int i) { return k.g[i].path; }
+
+static void start(struct ask *a, int i) { store_start(k.store, path(i), &fresh(a, 0)->c); }
+static void halt(struct ask *a, int i) { store_halt(k.store, path(i), &fresh(a, 0)->c); }
+static void drop(struct ask *a, int i) { store_remove(k.store, path(i), &fresh(a, 0)->c); }
+static void sync_now(struct ask *a, int i, bool wait) { store_sync(k.store, path(i), wait, &fresh(a, 0)->c); }
+static void await(struct ask *a, int i, uint64_t txid) { store_wait(k.store, path(i), txid, false, &fresh(a, 0)->c); }
+
+static bool done(const struct ask *a, enum store_outcome outcome)
+{
+	if (a->answers == 1 && !a->c.rc && a->c.outcome == outcome)
+		return true;
+	printf("%d answers, rc %d, outcome %d: %s\n", a->answers, a->c.rc, a->c.outcome, a->c.why.text);
+	return false;
+}
+
+static bool refused(const struct ask *a, enum err_code code, const char *text)
+{
+	if (a->answers == 1 && a->c.rc == -1 && err_is(&a->c.why, code) && strstr(a->c.why.text, text))
+		return true;
+	printf("%d answers, rc %d, code %d: %s\n", a->answers, a->c.rc, a->c.why.code, a->c.why.text);
+	return false;
+}
+
+static int insert(int i, int n)
+{
+	return rig_sql(&k.g[i], "INSERT OR REPLACE INTO t VALUES(%d, randomblob(100))", n);
+}
+
+TEST(start_and_halt_are_idempotent)
+{
+	struct ask a[4];
+
+	CHECK(sk_begin(&k, "idem", 1));
+	CHECK(sk_add(&k, 0, 1));
+	CHECK(run(SECOND));
+	start(&a[0], 0);
+	CHECK(done(&a[0], STORE_ALREADY));
+	CHECK_INT(insert(0, 1), SQLITE_OK);
+	halt(&a[0], 0);
+	halt(&a[1], 0);
+	start(&a[2], 0);
+	halt(&a[3], 0);
+	CHECK(run(5 * SECOND));
+	CHECK(done(&a[0], STORE_DONE));
+	CHECK(done(&a[1], STORE_ALREADY));
+	CHECK(done(&a[2], STORE_DONE));
+	CHECK(done(&a[3], STORE_DONE));
+	CHECK_INT(sk_status(&k, 0).state, MANAGED_STOPPED);
+	CHECK(!db_is_open(k.m[0]->db));
+	CHECK(sk_restores(&k, 0, 0));
+	CHECK(a[0].c.txid == sk_status(&k, 0).txid && a[0].c.replicated_txid == a[0].c.txid);
+	CHECK_INT(k.events[STORE_EVENT_STOPPED], 2);
+	start(&a[0], 0);
+	CHECK(done(&a[0], STORE_DONE));
+	CHECK_INT(insert(0, 2), SQLITE_OK);
+	CHECK(run(5 * SECOND));
+	CHECK(sk_replicated(&k, 0));
+	sk_end(&k);
+}
+
+TEST(unknown_and_closed_databases)
+{
+	struct ask a;
+
+	CHECK(sk_begin(&k, "unknown", 1));
+	start(&a, 0);
+	CHECK(refused(&a, ERR_NOT_FOUND, "database not found: "));
+	halt(&a, 0);
+	CHECK(refused(&a, ERR_NOT_FOUND, "database not found: "));
+	sync_now(&a, 0, true);
+	CHECK(refused(&a, ERR_NOT_FOUND, "database not found: "));
+	await(&a, 0, 1);
+	CHECK(refused(&a, ERR_NOT_FOUND, "database not found: "));
+	drop(&a, 0);
+	CHECK(done(&a, STORE_ALREADY));
+	k.managed.enabled = false;
+	CHECK(sk_add(&k, 0, 1));
+	CHECK(run(SECOND));
+	CHECK_INT(sk_status(&k, 0).state, MANAGED_STOPPED);
+	sync_now(&a, 0, false);
+	CHECK(refused(&a, ERR_BUSY, "database not open: "));
+	await(&a, 0, 0);
+	CHECK(refused(&a, ERR_BUSY, "database not open: "));
+	halt(&a, 0);
+	CHECK(done(&a, STORE_ALREADY));
+	drop(&a, 0);
+	CHECK(done(&a, STORE_DONE));
+	CHECK_INT(store_count(k.store), 0);
+	CHECK(run(SECOND));
+	sk_end(&k);
+}
+
+TEST(removed_and_registered_again_at_once)
+{
+	struct ask a, b;
+
+	CHECK(sk_begin(&k, "again", 1));
+	CHECK(sk_add(&k, 0, 1));
+	CHECK(run(SECOND));
+	CHECK_INT(insert(0, 1), SQLITE_OK);
+	drop(&a, 0);
+	CHECK_INT(a.answers, 0);
+	CHECK(!store_find(k.store, path(0)));
+	CHECK(sk_add(&k, 0, 1));
+	sync_now(&b, 0, true);
+	CHECK(run(10 * SECOND));
+	CHECK(done(&a, STORE_DONE));
+	CHECK(done(&b, STORE_DONE));
+	CHECK(sk_replicated(&k, 0));
+	CHECK(!k.store->leaving && !k.store->dead);
+	CHECK_INT(k.events[STORE_EVENT_UNREGISTERED], 1);
+	CHECK_INT(k.events[STORE_EVENT_ERROR], 0);
+	sk_end(&k);
+}
+
+TEST(a_halt_ends_at_its_deadline)
+{
+	struct ask a;
+
+	CHECK(sk_begin(&k, "deadline", 1));
+	CHECK(sk_add(&k, 0, 1));
+	CHECK(run(SECOND));
+	CHECK_INT(insert(0, 1), SQLITE_OK);
+	k.shaky[0][0]->down = true;
+	store_halt(k.store, path(0), &fresh(&a, 5 * SECOND)->c);
+	CHECK(run(4 * SECOND));
+	CHECK_INT(a.answers, 0);
+	CHECK(run(2 * SECOND));
+	CHECK_INT(a.answers, 1);
+	CHECK_INT(a.c.rc, -1);
+	CHECK_INT(sk_status(&k, 0).state, MANAGED_STOPPED);
+	k.shaky[0][0]->down = false;
+	start(&a, 0);
+	CHECK(run(30 * SECOND));
+	CHECK(sk_replicated(&k, 0));
+	sk_end(&k);
+}
+
+TEST(a_sync_sees_what_was_committed_before)
+{
+	struct ask a[3];
+
+	CHECK(sk_begin(&k, "sees", 1));
+	k.managed.monitor_interval_ms = 0; /* nothing happens by itself */
+	CHECK(sk_add(&k, 0, 1));
+	CHECK(run(100LL * SECOND));
+	CHECK_INT((int)sk_status(&k, 0).txid, 0);
+	sync_now(&a[0], 0, false);
+	CHECK(run(0));
+	CHECK(done(&a[0], STORE_DONE));
+	CHECK(a[0].c.changed);
+	sync_now(&a[0], 0, false);
+	CHECK(run(0));
+	CHECK(done(&a[0], STORE_DONE));
+	CHECK(!a[0].c.changed);
+	CHECK_INT(insert(0, 1), SQLITE_OK);
+	sync_now(&a[0], 0, true);
+	sync_now(&a[1], 0, true);
+	CHECK_INT(insert(0, 2), SQLITE_OK);
+	sync_now(&a[2], 0, true);
+	CHECK(run(0));
+	for (int i = 0; i < 3; i++)
+		CHECK(done(&a[i], STORE_DONE));
+	CHECK(sk_replicated(&k, 0));
+	sk_end(&k);
+}
+
+TEST(failures_of_a_sync)
+{
+	struct os_fault_plan plan = { .mode = OS_FAULT_FROM, .at = 1, .calls = OS_CALL_SYNC, .errnum = EIO };
+	struct ask a;
+
+	CHECK(sk_begin(&k, "failures", 2));
+	CHECK(sk_add(&k, 0, 1));
+	CHECK(run(100LL * SECOND));
+	k.shaky[0][0]->down = true;
+	CHECK_INT(insert(0, 1), SQLITE_OK);
+	sync_now(&a, 0, true);
+	CHECK(run(3 * SECOND));
+	CHECK(refused(&a, ERR_SYSTEM, "replica sync: the network is down"));
+	sync_now(&a, 0, false);
+	CHECK(run(0));
+	CHECK(done(&a, STORE_DONE));
+	k.shaky[0][0]->down = false;
+	sync_now(&a, 0, true);
+	CHECK(run(3 * SECOND)); /* whatever the backoff has grown to */
+	CHECK(done(&a, STORE_DONE));
+	os_fault_set(&plan);
+	CHECK_INT(insert(0, 2), SQLITE_OK);
+	sync_now(&a, 0, true);
+	CHECK(run(0));
+	CHECK(a.answers == 1 && a.c.rc && strstr(a.c.why.text, "db sync: ") == a.c.why.text);
+	os_fault_set(NULL);
+	rig_app_close(&k.g[1]);
+	CHECK_OK(os_unlink(path(1), &k.e), &k.e);
+	CHECK(sk_add(&k, 1, 1));
+	CHECK(run(SECOND));
+	sync_now(&a, 1, true);
+	CHECK(run(SECOND));
+	CHECK(refused(&a, ERR_NOT_FOUND, "replica sync: no position, waiting for data"));
+	sync_now(&a, 1, false);
+	CHECK(run(SECOND));
+	CHECK(done(&a, STORE_DONE));
+	store_sync(k.store, path(0), true, &fresh(&a, -1)->c);
+	CHECK(refused(&a, ERR_CANCELLED, "context deadline exceeded"));
+	sk_end(&k);
+}
+
+TEST(a_thousand_waiting_callers_share_one_upload)
+{
+	static struct ask a[1000];
+	int puts;
+
+	CHECK(sk_begin(&k, "thousand", 1));
+	CHECK(sk_add(&k, 0, 1));
+	CHECK(run(100LL * SECOND));
+	puts = k.shaky[0][0]->l0_puts;
+	CHECK_INT(insert(0, 1), SQLITE_OK);
+	for (int i = 0; i < 1000; i++)
+		await(&a[i], 0, 0);
+	CHECK(run(SECOND));
+	for (int i = 0; i < 1000; i++)
+		CHECK(a[i].answers == 1 && !a[i].c.rc && a[i].c.replicated_txid >= a[i].c.txid && a[i].c.txid);
+	CHECK_INT(k.shaky[0][0]->l0_puts - puts, 1);
+	sk_end(&k);
+}
+
+TEST(waiting_lasts_until_it_is_true_or_over)
+{
+	struct ask a, b;
+
+	CHECK(sk_begin(&k, "lasts", 1));
+	CHECK(sk_add(&k, 0, 2));
+	CHECK(run(100LL * SECOND));
+	await(&a, 0, 1);
+	CHECK(done(&a, STORE_DONE)); /* at once */
+	k.shaky[0][1]->down = true;
+	CHECK_INT(insert(0, 1), SQLITE_OK);
+	store_wait(k.store, path(0), 0, false, &fresh(&a, 60 * SECOND)->c);
+	store_wait(k.store, path(0), 0, true, &fresh(&b, 60 * SECOND)->c);
+	CHECK(run(20 * SECOND));
+	CHECK_INT(a.answers, 0);
+	CHECK(done(&b, STORE_DONE)); /* any */
+	k.shaky[0][1]->down = false;
+	CHECK(run(3 * SECOND)); /* nobody waits through a long backoff */
+	CHECK(done(&a, STORE_DONE));
+	/* A TXID that does not come. */
+	store_wait(k.store, path(0), 1000, false, &fresh(&a, 10 * SECOND)->c);
+	CHECK(run(11 * SECOND));
+	CHECK(refused(&a, ERR_CANCELLED, "of 1000"));
+	k.shaky[0][1]->down = true;
+	CHECK_INT(insert(0, 2), SQLITE_OK);
+	store_wait(k.store, path(0), 0, false, &fresh(&a, 10 * SECOND)->c);
+	CHECK(run(11 * SECOND));
+	CHECK(refused(&a, ERR_CANCELLED, "the network is down"));
+	/* One that leaves is forgotten, one that stays hears of the end. */
+	await(&a, 0, 0);
+	await(&b, 0, 0);
+	store_call_forget(&a.c);
+	store_stop(k.store);
+	CHECK(run(60 * SECOND));
+	CHECK_INT(a.answers, 0);
+	CHECK_INT(b.answers, 1);
+	CHECK_INT(b.c.rc, -1);
+	sk_end(&k);
+}
+
+TEST(too_many_waiting)
+{
+	struct ask *a = calloc(STORE_WAITING_MAX + 1, sizeof(*a));
+
+	CHECK(sk_begin(&k, "many", 1));
+	CHECK(sk_add(&k, 0, 1));
+	CHECK(run(100LL * SECOND));
+	for (int i = 0; i <= STORE_WAITING_MAX; i++)
+		await(&a[i], 0, 1000);
+	CHECK(refused(&a[STORE_WAITING_MAX], ERR_LIMIT, "too many waiting requests"));
+	store_call_forget(&a[0].c);
+	await(&a[0], 0, 1000);
+	CHECK_INT(a[0].answers, 0);
+	CHECK(run(0));
+	store_free(k.store);
+	k.store = NULL;
+	for (int i = 0; i < STORE_WAITING_MAX; i++)
+		CHECK(a[i].answers == 1 && err_is(&a[i].c.why, ERR_CANCELLED));
+	free(a);
+	sk_end(&k);
+}
+
+TEST(a_call_wakes_what_is_at_rest)
+{
+	struct ask a;
+
+	CHECK(sk_begin(&k, "wakes", 1));
+	CHECK(sk_add(&k, 0, 1));
+	CHECK(run(1000LL * SECOND));
+	CHECK(k.m[0]->dormant);
+	sync_now(&a, 0, true);
+	CHECK(run(SECOND));
+	CHECK(done(&a, STORE_DONE));
+	CHECK(!a.c.changed);
+	CHECK(run(1000LL * SECOND));
+	CHECK(k.m[0]->dormant);
+	halt(&a, 0);
+	CHECK(run(0));
+	CHECK(done(&a, STORE_DONE));
+	sk_end(&k);
+}
+
+TEST(facts_and_sums)
+{
+	struct managed_facts f;
+
+	CHECK(sk_begin(&k, "facts", 1));
+	CHECK(sk_add(&k, 0, 1));
+	CHECK(run(SECOND));
+	k.shaky[0][0]->down = true;
+	CHECK_INT(insert(0, 1), SQLITE_OK);
+	CHECK(run(10 * SECOND));
+	managed_facts(k.m[0], &f);
+	CHECK(f.lag_ms >= 9000 && f.lag_ms <= 11000);
+	CHECK(f.initialized && f.monitored && f.syncs >= 2 && f.wal_bytes > 0 && f.db_size > 0 && f.wal_size > 0);
+	k.shaky[0][0]->down = false;
+	CHECK(run(30 * SECOND));
+	managed_facts(k.m[0], &f);
+	CHECK_INT((int)f.lag_ms, 0);
+	CHECK(f.last_sync_ms > 0);
+	CHECK(k.events[STORE_EVENT_SYNCED] >= 2 && k.events[STORE_EVENT_REPLICATED] >= 2 && k.events[STORE_EVENT_ERROR] >= 1 &&
+	      k.events[STORE_EVENT_RECOVERED] >= 1);
+	sk_end(&k);
+}
+
+TEST(a_new_policy_counts_once_nothing_runs)
+{
+	struct levels_policy p = LEVELS_POLICY_DEFAULT;
+
+	CHECK(sk_begin(&k, "policy", 1));
+	CHECK(sk_add(&k, 0, 1));
+	CHECK(loop_once(k.loop, 0, &k.e) == 0);
+	p.count = 1;
+	p.interval_ms[1] = 5000;
+	store_set_policy(k.store, &p);
+	for (int i = 0; i < 10; i++) {
+		CHECK_INT(insert(0, i), SQLITE_OK);
+		CHECK(run(10 * SECOND));
+	}
+	CHECK_INT(k.store->o.policy.count, 1);
+	CHECK(k.events[STORE_EVENT_COMPACTED] >= 5);
+	CHECK(sk_replicated(&k, 0));
+	sk_end(&k);
+}
+
+/* ---- anything ---- */
+
+enum { CALLS = 60, INSTANCES = 400 };
+
+enum life { LIFE_UNKNOWN, LIFE_OPEN, LIFE_CLOSED };
+
+/* One call in the open, with what its answer may be compared with. */
+struct open_call {
+	struct store_call c;
+	bool used, forgotten;
+	int answers, kind, instance;
+};
+
+static struct open_call calls[CALLS];
+static enum life lives[INSTANCES]; /* of each registration, by the answers so far */
+static int current[SK_DATABASES], instances;
+static bool legal;
+
+static void illegal(const struct open_call *o, const char *what)
+{
+	printf("illegal: kind %d, instance %d: %s (rc %d, outcome %d, %s)\n", o->kind, o->instance, what, o->c.rc, o->c.outcome,
+	       o->c.why.text);
+	legal = false;
+}
+
+static void judge_life(struct open_call *o)
+{
+	enum life *life = &lives[o->instance], before = *life;
+	bool already = o->c.outcome == STORE_ALREADY;
+
+	switch (o->kind) {
+	case CALL_START:
+		if (o->c.rc)
+			return;
+		*life = LIFE_OPEN;
+		if (already ? before == LIFE_CLOSED : before == LIFE_OPEN)
+			illegal(o, "start");
+		break;
+	case CALL_HALT:
+		if (o->c.rc && err_is(&o->c.why, ERR_CANCELLED)) {
+			*life = LIFE_UNKNOWN; /* its time was over, it is being closed all the same */
+			return;
+		}
+		*life = LIFE_CLOSED;
+		if (already ? before == LIFE_OPEN : before == LIFE_CLOSED)
+			illegal(o, "halt");
+		break;
+	default:
+		break;
+	}
+}
+
+static void judged(struct store_call *c)
+{
+	struct open_call *o = (struct open_call *)(void *)c;
+
+	if (++o->answers != 1 || o->forgotten)
+		illegal(o, "answered twice, or after it was forgotten");
+	o->used = false;
+	if (o->c.rc && !o->c.why.code)
+		illegal(o, "failed without a reason");
+	if (o->instance >= 0)
+		judge_life(o);
+	if (o->kind == CALL_WAIT && !o->c.rc && !o->c.any && o->c.replicated_txid < o->c.txid)
+		illegal(o, "waited for, and not there");
+}
+
+static struct open_call *free_call(void)
+{
+	for (int i = 0; i < CALLS; i++) {
+		if (!calls[i].used)
+			return &calls[i];
+	}
+	return NULL;
+}
+
+static void forget_one(void)
+{
+	struct open_call *o = &calls[sk_below(&k, CALLS)];
+
+	if (!o->used)
+		return;
+	o->forgotten = true;
+	o->used = false;
+	/* What was begun goes on, and nobody hears how it ends. */
+	if (o->instance >= 0 && o->kind != CALL_SYNC && o->kind != CALL_WAIT)
+		lives[o->instance] = LIFE_UNKNOWN;
+	store_call_forget(&o->c);
+}
+
+static void register_one(int i)
+{
+	if (store_find(k.store, path(i)))
+		return;
+	k.managed.enabled = sk_below(&k, 4) != 0;
+	if (!sk_add(&k, i, 1 + (int)sk_below(&k, 2)) && !store_is_stopping(k.store))
+		legal = false;
+	current[i] = instances++;
+	lives[current[i]] = k.managed.enabled ? LIFE_OPEN : LIFE_CLOSED;
+}
+
+static void ask_something(void)
+{
+	static const int kinds[] = { CALL_START, CALL_START, CALL_HALT, CALL_HALT, CALL_REMOVE, CALL_SYNC, CALL_SYNC,
+	                             CALL_SYNC, CALL_WAIT, CALL_WAIT };
+	struct open_call *o = free_call();
+	int i = (int)sk_below(&k, 2);
+
+	if (!o)
+		return;
+	memset(o, 0, sizeof(*o));
+	o->used = true;
+	o->c.done = judged;
+	o->kind = kinds[sk_below(&k, sizeof(kinds) / sizeof(kinds[0]))];
+	o->instance = store_find(k.store, path(i)) ? current[i] : -1;
+	if (sk_below(&k, 3) == 0)
+		o->c.deadline_us = os_mono_us() + sk_below(&k, 5 * SECOND);
+	switch (o->kind) {
+	case CALL_START:
+		store_start(k.store, path(i), &o->c);
+		break;
+	case CALL_HALT:
+		store_halt(k.store, path(i), &o->c);
+		break;
+	case CALL_REMOVE:
+		store_remove(k.store, path(i), &o->c);
+		break;
+	case CALL_SYNC:
+		store_sync(k.store, path(i), sk_below(&k, 2), &o->c);
+		break;
+	default:
+		store_wait(k.store, path(i), sk_below(&k, 3) ? 0 : 1 + sk_below(&k, 20), sk_below(&k, 2), &o->c);
+		break;
+	}
+}
+
+static bool steps(int n)
+{
+	while (n--) {
+		if (loop_once(k.loop, 0, &k.e))
+			return false;
+		store_step(k.store, sk_below(&k, 1000));
+		if (sk_below(&k, 3) == 0)
+			os_fault_clock_advance(sk_below(&k, SECOND / 5));
+	}
+	return true;
+}
+
+static bool anything(uint64_t seed)
+{
+	bool ok = sk_begin(&k, "any", 2);
+
+	memset(calls, 0, sizeof(calls));
+	legal = true;
+	instances = 0;
+	k.seed = seed;
+	k.managed.idle_timeout_ms = 2000;
+	for (int i = 0; ok && i < 400 && legal; i++) {
+		int which = (int)sk_below(&k, 2);
+
+		switch (sk_below(&k, 8)) {
+		case 0:
+			register_one(which);
+			break;
+		case 1:
+			insert(which, (int)sk_below(&k, 50));
+			break;
+		case 2:
+			if (k.shaky[which][0] && store_find(k.store, path(which)))
+				k.shaky[which][0]->puts_to_fail = (int)sk_below(&k, 3);
+			break;
+		case 3:
+			forget_one();
+			break;
+		default:
+			ask_something();
+			break;
+		}
+		ok = steps((int)sk_below(&k, 6));
+		if (sk_below(&k, 40) == 0)
+			ok = ok && run(sk_below(&k, 10 * SECOND));
+	}
+	memset(lives, 0, sizeof(lives)); /* they all close now, and nobody has asked for it */
+	store_stop(k.store);
+	for (int i = 0; ok && i < 20 && legal; i++) {
+		ask_something();
+		ok = steps(2);
+	}
+	ok = ok && run(300LL * SECOND) && k.stopped == 1;
+	for (int i = 0; i < CALLS; i++) {
+		if (calls[i].used) {
+			printf("kind %d was never answered\n", calls[i].kind);
+			ok = false;
+		}
+	}
+	sk_end(&k);
+	return ok && legal;
+}
+
+TEST(anything_in_any_order)
+{
+	const char *from = getenv("STORE_SEED");
+	uint64_t first = from ? strtoull(from, NULL, 10) : 1;
+
+	for (uint64_t s = first; s < first + (from ? 1 : 150); s++) {
+		bool ok = anything(s * 7919);
+
+		if (!ok)
+			printf("again: STORE_SEED=%llu: %s\n", (unsigned long long)s, k.e.text);
+		CHECK(ok);
+	}
+}
+
+TEST_MAIN
