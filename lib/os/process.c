@@ -188,11 +188,6 @@ void os_ignore_broken_pipes(void)
 	signal(SIGPIPE, SIG_IGN);
 }
 
-pid_t os_pid(void)
-{
-	return getpid();
-}
-
 /* ---- telling our parent ---- */
 
 int os_notify(const char *text, struct err *e)

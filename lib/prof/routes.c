@@ -294,16 +294,24 @@ static bool is(const char *name, size_t n, const char *wanted)
 	return strlen(wanted) == n && !memcmp(name, wanted, n);
 }
 
-bool prof_handle(struct prof_routes *p, struct http_server_request *rq, int argc, char *const *argv)
+/* What follows /debug/pprof/, also in the form that proxies get ("GET http://localhost/debug/pprof/"). */
+static const char *below(const char *target)
 {
 	static const char prefix[] = "/debug/pprof/";
+
+	if (!strncmp(target, "http://", 7))
+		target += 7 + strcspn(target + 7, "/");
+	return strncmp(target, prefix, sizeof(prefix) - 1) ? NULL : target + sizeof(prefix) - 1;
+}
+
+bool prof_handle(struct prof_routes *p, struct http_server_request *rq, int argc, char *const *argv)
+{
 	static const char no_trace[] = "{\"error\":\"execution trace not supported\"}\n";
-	const char *name, *query;
+	const char *name = below(rq->target), *query;
 	size_t n;
 
-	if (strncmp(rq->target, prefix, sizeof(prefix) - 1))
+	if (!name)
 		return false;
-	name = rq->target + sizeof(prefix) - 1;
 	n = strcspn(name, "?");
 	query = name[n] ? name + n + 1 : NULL;
 	if (!n)
