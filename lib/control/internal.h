@@ -78,6 +78,7 @@ struct op {
 	struct rpc_run *run;
 	bool rpc;
 	bool in_call;            /* the store has it */
+	bool in_persist;         /* it is over, and being written down */
 	bool already;            /* start -wait: it was running */
 	int64_t deadline_us;     /* 0 = none */
 	struct loop_timer poll;  /* start -wait */
@@ -103,7 +104,7 @@ void reply_error(struct http_server_request *rq, int status, const char *details
 	__attribute__((format(printf, 4, 5)));
 void reply_text(struct http_server_request *rq, int status, const char *fields, const char *text);
 void reply_nomem(struct http_server_request *rq);
-void answer_http(struct op *op);
+void answer_http(const struct op *op, struct http_server_request *rq);
 void op_write(const struct op *op, struct json_writer *w); /* a success as an object */
 enum { OP_TEXT_SIZE = ERR_TEXT_SIZE + 100 };
 int op_refusal(const struct op *op, char text[OP_TEXT_SIZE]); /* anything else: HTTP's code and sentence */

@@ -39,13 +39,17 @@ static int register_config(void *ctx, const char *path, const char *config, stru
 	return register_url(ctx, path, "file:///tmp/rivulet-none", e);
 }
 
-static void persist(void *ctx, const char *path, bool enabled, const char *config)
+static void persist(void *ctx, const char *path, bool enabled, const char *config, void (*done)(void *arg), void *arg)
 {
 	struct control_kit *t = ctx;
 	size_t n = strlen(t->persisted);
 
 	(void)path;
 	snprintf(t->persisted + n, sizeof(t->persisted) - n, "%s %s\n", enabled ? "on" : "off", config ? config : "-");
+	t->persist_done = done;
+	t->persist_arg = arg;
+	if (!t->persist_later)
+		done(arg);
 }
 
 /* ---- begin, end ---- */

@@ -15,6 +15,9 @@ struct control_kit {
 	char socket[64];
 	int fds[8];               /* of ck_open */
 	/* what the callbacks saw */
+	bool persist_later;       /* persist_done is called by the test */
+	void (*persist_done)(void *arg);
+	void *persist_arg;
 	char persisted[600];      /* "PATH 1 CONFIG\n" for each */
 	char text[256 << 10];     /* of ck_ask */
 };

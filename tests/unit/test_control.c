@@ -181,6 +181,32 @@ TEST(persisting)
 	end();
 }
 
+TEST(persisting_takes_a_while)
+{
+	int a, b;
+
+	BEGIN(1);
+	t.o.persist = t.persist_later = true;
+	CHECK(ck_start(&t));
+	a = ck_open(&t, "POST", "/stop", "", "{'path':'P0'}");
+	CHECK(sk_run(&t.k, SK_SECOND));
+	CHECK_STR(ck_read(&t, a), "");
+	t.persist_done(t.persist_arg);
+	CHECK(strstr(ck_read(&t, a), "\"status\":\"stopped\""));
+	/* The client leaves meanwhile. */
+	b = ck_open(&t, "POST", "/start", "", "{'path':'P0'}");
+	CHECK(sk_run(&t.k, SK_SECOND));
+	ck_close(&t, b);
+	t.persist_done(t.persist_arg);
+	/* The end comes meanwhile: the answer is given, what is written down goes on. */
+	b = ck_open(&t, "POST", "/control/", "", "{'jsonrpc':'2.0','method':'stop','params':['P0'],'id':1}");
+	CHECK(sk_run(&t.k, SK_SECOND));
+	control_stop(t.c);
+	CHECK(strstr(ck_read(&t, b), "\"result\":{\"status\":\"stopped\""));
+	t.persist_done(t.persist_arg);
+	end();
+}
+
 TEST(registering)
 {
 	BEGIN(0);
