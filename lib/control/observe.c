@@ -8,7 +8,7 @@
 #include "lib/prof/routes.h"
 
 struct observe {
-	struct observe_options o;
+	struct store *store;
 	struct prof_routes *prof;
 	struct metrics_scrapes scrapes;
 };
@@ -29,7 +29,7 @@ static void on_metrics(void *ctx, struct http_server_request *rq)
 	struct buf body = { .data = NULL };
 
 	w->scrapes.in_flight++;
-	metrics_write_store(&body, w->o.store, &w->scrapes);
+	metrics_write_store(&body, w->store, &w->scrapes);
 	w->scrapes.in_flight--;
 	if (buf_ok(&body)) {
 		w->scrapes.ok++;
@@ -47,7 +47,7 @@ static void on_profile(void *ctx, struct http_server_request *rq)
 	static const char no[] = "404 page not found\n";
 
 	/* A target with escapes in it has the path, but not to the letter. */
-	if (!prof_handle(w->prof, rq, w->o.argc, w->o.argv))
+	if (!prof_handle(w->prof, rq))
 		http_reply(rq, 404, "Content-Type: text/plain; charset=utf-8\r\n", no, sizeof(no) - 1);
 }
 
@@ -63,21 +63,26 @@ const struct control_route *observe_routes(void)
 	return routes;
 }
 
-int observe_create(const struct observe_options *o, struct observe **out, struct err *e)
+int observe_create(struct loop *loop, struct store *store, struct observe **out, struct err *e)
 {
 	struct observe *w = calloc(1, sizeof(*w));
 
 	*out = NULL;
 	if (!w)
 		return err_nomem(e);
-	w->o = *o;
-	w->prof = prof_routes_create(o->loop, e);
+	w->store = store;
+	w->prof = prof_routes_create(loop, e);
 	if (!w->prof) {
 		free(w);
 		return -1;
 	}
 	*out = w;
 	return 0;
+}
+
+void observe_stop(struct observe *w)
+{
+	prof_routes_finish(w->prof);
 }
 
 void observe_free(struct observe *w)

@@ -10,15 +10,11 @@
 
 struct observe;
 
-struct observe_options {
-	struct loop *loop;
-	struct store *store;
-	int argc;            /* of main(), for /debug/pprof/cmdline; must outlive it */
-	char *const *argv;
-};
-int observe_create(const struct observe_options *o, struct observe **out, struct err *e);
+int observe_create(struct loop *loop, struct store *store, struct observe **out, struct err *e);
 /* For control_options.routes; routes_ctx is the struct observe. */
 const struct control_route *observe_routes(void);
+/* The daemon stops: profiles under way are answered with what there is. */
+void observe_stop(struct observe *w);
 /* Before the server goes: profiles under way are ended, their requests not answered any more. May be NULL. */
 void observe_free(struct observe *w);
 

@@ -10,18 +10,12 @@
 
 static struct control_kit t;
 static struct observe *observe;
-static char program[] = "rivulet";
-static char *arguments[] = { program, NULL };
 
 static bool begin(int databases)
 {
-	struct observe_options o = { .argc = 1, .argv = arguments };
-
 	if (!ck_begin(&t, "observe", databases))
 		return false;
-	o.loop = t.k.loop;
-	o.store = t.k.store;
-	if (observe_create(&o, &observe, &t.k.e))
+	if (observe_create(t.k.loop, t.k.store, &observe, &t.k.e))
 		return false;
 	t.o.routes = observe_routes();
 	t.o.routes_ctx = observe;
