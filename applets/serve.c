@@ -10,6 +10,7 @@
 #include "lib/base/log.h"
 #include "lib/config/persist.h"
 #include "lib/control/control.h"
+#include "lib/control/observe.h"
 #include "lib/os/clock.h"
 #include "lib/os/file.h"
 
@@ -33,6 +34,7 @@ struct serve {
 	struct store *store;
 	struct pool *pool;
 	struct control *control;
+	struct observe *observe; /* the page, metrics, profiles */
 	struct persist *persists, **persists_end; /* the first one is on its way */
 	char *config_path;
 	int64_t idle_timeout_ms; /* of databases that clients register */
@@ -214,10 +216,14 @@ static int make_control(struct serve *s, const struct serve_options *o, struct e
 		.config_path = c->file ? c->file : "", .socket_path = c->socket.enabled ? c->socket.path : "",
 		.http_addr = c->addr, .persist = c->socket.persist && c->file, .home = home, .register_url = register_url,
 		.register_config = register_config, .persist_state = persist_state, .ctx = s,
+		.routes = observe_routes(),
 	};
 	int rc = os_cwd(&cwd, e);
 
 	co.cwd = cwd;
+	if (rc == 0)
+		rc = observe_create(s->loop, s->store, &s->observe, e);
+	co.routes_ctx = s->observe;
 	if (rc == 0)
 		rc = control_create(&co, &s->control, e);
 	free(cwd);
@@ -278,6 +284,7 @@ void serve_stop(struct serve *s, void (*stopped)(void *ctx), void *ctx)
 		stopped(ctx);
 		return;
 	}
+	observe_stop(s->observe);
 	control_stop(s->control);
 	s->stopped = stopped;
 	s->stopped_ctx = ctx;
@@ -291,6 +298,7 @@ void serve_free(struct serve *s)
 	if (!s)
 		return;
 	loop_timer_clear(s->loop, &s->stop_timer);
+	observe_free(s->observe);
 	control_free(s->control);
 	free(s->config_path);
 	free(s);

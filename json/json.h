@@ -36,7 +36,7 @@ void json_key(struct json_writer *w, const char *key);
 void json_string(struct json_writer *w, const char *value);
 void json_int(struct json_writer *w, int64_t value);
 void json_uint(struct json_writer *w, uint64_t value);
-void json_number(struct json_writer *w, const char *text); /* as it is written */
+void json_number(struct json_writer *w, const char *text); /* a number as it is to be written */
 void json_bool(struct json_writer *w, bool value);
 void json_null(struct json_writer *w);
 /* The string alone, with its quotes. */

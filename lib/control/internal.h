@@ -5,7 +5,7 @@
  *   control.c  create, listen, stop     routes.c   paths to handlers, replies
  *   params.c   what a request says      ops.c      operations: begin, end, deadlines
  *   start.c    start, with its wait     answer.c   the end of an operation as an HTTP reply
- *   look.c     answers that need no operation: /list, /info, /txid, /debug/sync-status, /metrics
+ *   look.c     answers that need no operation: /list, /info, /txid, /debug/sync-status (sync_status.c)
  *   rpc.c      the JSON-RPC envelope    methods.c  its methods
  *   events.c   /events
  *
@@ -118,6 +118,7 @@ void look_txid(struct control *c, struct http_server_request *rq, const char *qu
 void look_list(struct control *c, struct http_server_request *rq, const char *query);
 void look_info(struct control *c, struct http_server_request *rq, const char *query);
 void look_sync_status(struct control *c, struct http_server_request *rq, const char *query);
+void sync_status_write(struct managed *m, struct json_writer *w); /* one database of it */
 const char *look_status(const struct managed_facts *f); /* replicating, open, stopped */
 int look_open_count(const struct control *c);
 int look_count(const struct control *c);
