@@ -42,9 +42,13 @@ int levels_check(const struct levels *l, int level, char *text)
 static int verify(struct levels *l, int level)
 {
 	char text[ERR_TEXT_SIZE];
-	int faults = levels_check(l, level, text), new = faults - l->faults[level];
+	int faults, new;
 
+	levels_lock(l);
+	faults = levels_check(l, level, text);
+	new = faults - l->faults[level];
 	l->faults[level] = faults;
+	levels_unlock(l);
 	if (new <= 0)
 		return 0;
 	log_warn("compaction verification failed", LS("system", "store"), LS("db", db_name(l->db)), LI("level", level),
@@ -52,19 +56,16 @@ static int verify(struct levels *l, int level)
 	return new;
 }
 
-static void alarm_refused(struct levels *l, int dst, uint64_t seek, const struct replica_item *first)
+static void alarm_refused(struct levels *l, int dst, uint64_t seek, uint64_t first)
 {
 	int64_t now = os_mono_us();
 
-	l->refused[dst] = l->level[dst - 1].max_txid;
-	if (first->min_txid - 1 > l->heal_txid)
-		l->heal_txid = first->min_txid - 1;
 	if (l->alarm_us && now - l->alarm_us < ALARM_EVERY_US)
 		return;
 	l->alarm_us = now;
 	log_error("compaction refused: files are missing in the replica, a snapshot will close the hole",
 	          LS("system", "store"), LS("db", db_name(l->db)), LS("replica", replica_type(l->replica)), LI("level", dst),
-	          LX("missing.min", seek), LX("missing.max", first->min_txid - 1));
+	          LX("missing.min", seek), LX("missing.max", first - 1));
 }
 
 /* ---- what is merged ---- */
@@ -72,10 +73,11 @@ static void alarm_refused(struct levels *l, int dst, uint64_t seek, const struct
 struct selection {
 	struct replica_item *items;
 	int count;
+	uint64_t seek, first; /* refused: what is missing, and what comes behind it */
 };
 
-/* Files of dst - 1 that reach beyond seek - 1, up to the first hole. enum levels_compaction or -1. */
-static int select_inputs(struct levels *l, int dst, struct selection *s, int *faults, struct err *e)
+/* Under the lock: files of dst - 1 that reach beyond seek - 1, up to the first hole. enum levels_compaction or -1. */
+static int select_inputs(struct levels *l, int dst, struct selection *s, struct err *e)
 {
 	const struct replica_list *f = levels_files(l, dst - 1);
 	uint64_t seek = l->level[dst].max_txid + 1, end = 0;
@@ -86,8 +88,11 @@ static int select_inputs(struct levels *l, int dst, struct selection *s, int *fa
 	if (from == f->count)
 		return LEVELS_NOTHING;
 	if (f->items[from].min_txid > seek && !levels_snapshot_before(l, f->items[from].min_txid)) {
-		alarm_refused(l, dst, seek, &f->items[from]);
-		++*faults;
+		s->seek = seek;
+		s->first = f->items[from].min_txid;
+		l->refused[dst] = l->level[dst - 1].max_txid;
+		if (s->first - 1 > l->heal_txid)
+			l->heal_txid = s->first - 1;
 		return LEVELS_REFUSED;
 	}
 	s->items = malloc((size_t)(f->count - from) * sizeof(*s->items));
@@ -173,8 +178,15 @@ out:
 int levels_compact_step(struct levels *l, int dst, const atomic_bool *cancel, int *faults, struct err *e)
 {
 	struct selection s = { 0 };
-	int rc = select_inputs(l, dst, &s, faults, e);
+	int rc;
 
+	levels_lock(l);
+	rc = select_inputs(l, dst, &s, e);
+	levels_unlock(l);
+	if (rc == LEVELS_REFUSED) {
+		alarm_refused(l, dst, s.seek, s.first);
+		++*faults;
+	}
 	if (rc == LEVELS_NOTHING)
 		log_debug("no compaction", LS("system", "store"), LS("db", db_name(l->db)), LI("level", dst));
 	if (rc == LEVELS_DONE && merge_and_publish(l, dst, &s, cancel, e))

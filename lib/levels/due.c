@@ -68,10 +68,12 @@ int64_t levels_compaction_due(const struct levels *l, int dst, int64_t now_ms)
 int64_t levels_snapshot_due(const struct levels *l, int64_t now_ms, uint64_t replicated_txid)
 {
 	int64_t interval = l->policy->snapshot_interval_ms, start = past(l->start_ms, now_ms) + jitter(l, interval);
-	uint64_t position = levels_position(l), have = l->level[LEVELS_SNAPSHOT].max_txid;
+	uint64_t position = 0, have = l->level[LEVELS_SNAPSHOT].max_txid;
 	const struct replica_item *last = newest(l, LEVELS_SNAPSHOT);
 	int64_t since = past(l->tried_ms[LEVELS_SNAPSHOT], now_ms);
 
+	for (int level = 0; level < LEVELS_SNAPSHOT; level++)
+		position = l->level[level].max_txid > position ? l->level[level].max_txid : position;
 	if (replicated_txid > position)
 		position = replicated_txid;
 	if (have >= position)
@@ -127,7 +129,13 @@ int64_t levels_validation_due(const struct levels *l, int64_t now_ms)
 	return levels_next_slot(l, interval, later(past(l->validated_ms, now_ms), past(l->start_ms, now_ms)));
 }
 
-int64_t levels_due_ms(const struct levels *l, int64_t now_ms, uint64_t replicated_txid, bool *needs_db)
+/* A clock that was put back must not make it longer than it was meant to be. */
+static int64_t retry(const struct levels *l, int64_t now_ms)
+{
+	return l->retry_ms - now_ms > LEVELS_RETRY_MAX_MS ? now_ms : l->retry_ms;
+}
+
+int64_t levels_due(const struct levels *l, int64_t now_ms, uint64_t replicated_txid, bool *needs_db)
 {
 	int64_t due = INT64_MAX, snapshot;
 
@@ -137,7 +145,7 @@ int64_t levels_due_ms(const struct levels *l, int64_t now_ms, uint64_t replicate
 		return l->packed_due_ms;
 	}
 	if (!l->known)
-		return later(now_ms, l->retry_ms);
+		return later(now_ms, retry(l, now_ms));
 	for (int dst = 1; dst <= l->policy->count; dst++)
 		due = sooner(due, levels_compaction_due(l, dst, now_ms));
 	due = sooner(due, levels_l0_due(l, now_ms));
@@ -146,5 +154,13 @@ int64_t levels_due_ms(const struct levels *l, int64_t now_ms, uint64_t replicate
 	snapshot = levels_snapshot_due(l, now_ms, replicated_txid);
 	due = sooner(due, snapshot);
 	*needs_db = snapshot != INT64_MAX && snapshot <= later(due, now_ms);
-	return due == INT64_MAX ? due : later(due, l->retry_ms);
+	return due == INT64_MAX ? due : later(due, retry(l, now_ms));
+}
+
+int64_t levels_due_ms(struct levels *l, int64_t now_ms, uint64_t replicated_txid, bool *needs_db)
+{
+	levels_lock(l);
+	int64_t due = levels_due(l, now_ms, replicated_txid, needs_db);
+	levels_unlock(l);
+	return due;
 }

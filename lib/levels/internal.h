@@ -5,9 +5,16 @@
 #ifndef RIVULET_LEVELS_INTERNAL_H
 #define RIVULET_LEVELS_INTERNAL_H
 
+#include <pthread.h>
+
 #include "lib/levels/levels.h"
 
-enum { LEVELS_SNAPSHOT = LTX_LEVEL_SNAPSHOT, LEVELS_ALL = LTX_LEVEL_MAX + 1 };
+enum {
+	LEVELS_SNAPSHOT = LTX_LEVEL_SNAPSHOT,
+	LEVELS_ALL = LTX_LEVEL_MAX + 1,
+	LEVELS_RETRY_FIRST_MS = 10000, /* after a failure; doubling */
+	LEVELS_RETRY_MAX_MS = 300000,
+};
 
 /* One per level; sorted by min, then max. */
 struct levels_list {
@@ -19,6 +26,15 @@ struct levels {
 	struct db *db;
 	struct replica *replica;
 	const struct levels_policy *policy;
+
+	/* Protects all that stands below it. Nothing is asked of the replica or the disk while it is held. */
+	pthread_mutex_t lock;
+	/* Held while the replica is listed and while objects are removed, so that no listing shows what is about to go. Taken
+	 * before `lock`. */
+	pthread_mutex_t listing;
+	bool is_listing;
+	struct replica_list meanwhile; /* stored during a listing, which may not show it */
+	unsigned doubts;               /* a listing that began before the last of them is not believed */
 
 	struct levels_list level[LEVELS_ALL];
 	bool known;
@@ -42,12 +58,17 @@ struct levels {
 	int64_t retry_ms; /* after a failure nothing is tried before; 0 = there was none */
 	int failures;
 
+	/* The run's alone. */
 	int64_t kept_bytes; /* local copies in META/ltx/1 … 8 */
 	bool local_swept;
 };
 
+static inline void levels_lock(struct levels *l) { pthread_mutex_lock(&l->lock); }
+static inline void levels_unlock(struct levels *l) { pthread_mutex_unlock(&l->lock); }
+
 /* ---- manifest.c ---- */
 int levels_manifest_list(struct levels *l, struct err *e); /* one real listing; tells what had changed without us */
+/* Under the lock, as all down to levels_snapshot_before: */
 int levels_manifest_add(struct levels *l, const struct replica_item *item, struct err *e);
 void levels_manifest_remove(struct levels *l, const struct replica_item *item);
 void levels_manifest_drop(struct levels *l);
@@ -63,7 +84,7 @@ bool levels_snapshot_before(const struct levels *l, uint64_t from);
 /* Removes them from the replica and the manifest, in the given order. */
 int levels_remove(struct levels *l, const struct replica_item *items, int count, struct err *e);
 
-/* ---- due.c ---- */
+/* ---- due.c; under the lock ---- */
 /* The first point of the interval's grid behind t, moved by this database's jitter. */
 int64_t levels_next_slot(const struct levels *l, int64_t interval_ms, int64_t t_ms);
 /* Times from which a step is due; INT64_MAX = it is not. */
@@ -72,6 +93,7 @@ int64_t levels_snapshot_due(const struct levels *l, int64_t now_ms, uint64_t rep
 int64_t levels_l0_due(const struct levels *l, int64_t now_ms);
 int64_t levels_l9_due(const struct levels *l, int64_t now_ms);
 int64_t levels_validation_due(const struct levels *l, int64_t now_ms);
+int64_t levels_due(const struct levels *l, int64_t now_ms, uint64_t replicated_txid, bool *needs_db);
 
 /* ---- local.c: the copies in META/ltx/N ---- */
 /* malloc'ed; NULL only without memory. */
@@ -103,7 +125,7 @@ int levels_merge_run(struct levels_merge *m, struct err *e);
 /* 1 = done, 0 = nothing to do, 2 = refused, -1 */
 enum levels_compaction { LEVELS_NOTHING, LEVELS_DONE, LEVELS_REFUSED };
 int levels_compact_step(struct levels *l, int dst, const atomic_bool *cancel, int *faults, struct err *e);
-/* Gaps and overlaps of a level; *text (of at least ERR_TEXT_SIZE) describes the first. */
+/* Under the lock: gaps and overlaps of a level; *text (of at least ERR_TEXT_SIZE) describes the first. */
 int levels_check(const struct levels *l, int level, char *text);
 
 /* ---- snapshot.c, retain.c, validate.c ---- */

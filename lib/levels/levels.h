@@ -13,8 +13,10 @@
  * answer of the replica contradicts it (a missing file, a file in the way). A replica at rest gets no request at all:
  * levels_due_ms() is then INT64_MAX or the daily comparison - and that one only together with the next write.
  *
- * Threads: one caller at a time. The store gives a levels struct to at most one job (upload or levels_run), and asks
- * levels_due_ms() and the facts on the loop's thread only while no such job runs.
+ * Threads: a run and an upload may work at the same time (a snapshot or a large merge must not hold up level 0): one
+ * levels_run or levels_compact at a time, and beside it, from any thread, the functions of the manifest and
+ * levels_due_ms(), which then tells of a state that the run may be about to change. Locks are held for moments, but for
+ * levels_load(), which waits for a listing. levels_rest(), levels_policy_changed() and levels_free(): no run.
  *
  * Inputs come from local files where they exist: META/ltx/0, and META/ltx/N for outputs that we keep until the next
  * level has taken them (bounded: LEVELS_KEEP_FILE_MAX each, LEVELS_KEEP_TOTAL_MAX per database); else from the replica
@@ -68,16 +70,16 @@ void levels_policy_changed(struct levels *l);
  * job runs. */
 void levels_rest(struct levels *l);
 
-/* ---- the manifest; inside a job ---- */
+/* ---- the manifest; any thread, levels_load() in a job ---- */
 
 /* Makes sure that the manifest is there (one listing of all levels if it is not). */
 int levels_load(struct levels *l, struct err *e);
 /* An answer of the replica contradicted the manifest, or an upload's outcome is not known: list again at the next use. */
 void levels_doubt(struct levels *l);
-bool levels_known(const struct levels *l);
+bool levels_known(struct levels *l);
 /* The highest TXID of levels 0 … 8, and that of level 9; 0 = none. After levels_load. */
-uint64_t levels_position(const struct levels *l);
-uint64_t levels_snapshot_position(const struct levels *l);
+uint64_t levels_position(struct levels *l);
+uint64_t levels_snapshot_position(struct levels *l);
 /* The upload job stored this object. */
 int levels_note_put(struct levels *l, const struct replica_item *item, struct err *e);
 
@@ -89,7 +91,7 @@ int levels_note_put(struct levels *l, const struct replica_item *item, struct er
  * replicated_txid: what the upload has brought there. jitter_ms moves snapshot and level times of this database, so that a
  * thousand databases do not start at once; upstream's grid (multiples of the interval) counts otherwise.
  */
-int64_t levels_due_ms(const struct levels *l, int64_t now_ms, uint64_t replicated_txid, bool *needs_db);
+int64_t levels_due_ms(struct levels *l, int64_t now_ms, uint64_t replicated_txid, bool *needs_db);
 
 struct levels_run_options {
 	uint64_t replicated_txid;
@@ -99,8 +101,9 @@ struct levels_run_options {
 	 * NULL = none can be taken now. Always taken over: levels_run ends it, also when it was not needed after all.
 	 */
 	struct db_snapshot *snapshot;
+	/* For -once. With either set only that is done, whatever the time. */
 	bool force_snapshot;  /* -force-snapshot: write one now, even where one exists at that TXID */
-	bool force_retention; /* -enforce-retention */
+	bool force_retention; /* -enforce-retention: of snapshots, and of the levels under them */
 	const atomic_bool *cancel;
 };
 struct levels_result {

@@ -23,6 +23,7 @@ struct l0_walk {
 	int count;
 };
 
+/* Under the lock. */
 static int walk_l0(struct levels *l, int64_t now_ms, struct l0_walk *w, struct levels_result *r, struct err *e)
 {
 	const struct replica_list *f = levels_files(l, 0);
@@ -48,7 +49,7 @@ static int walk_l0(struct levels *l, int64_t now_ms, struct l0_walk *w, struct l
 	return 0;
 }
 
-/* Local files up to here serve this replica no more: level 1 has them, and their time has passed. */
+/* Under the lock. Local files up to here serve this replica no more: level 1 has them, and their time has passed. */
 static uint64_t l0_done(const struct levels *l)
 {
 	const struct replica_list *f = levels_files(l, 0);
@@ -64,22 +65,30 @@ static uint64_t l0_done(const struct levels *l)
 int levels_retain_l0(struct levels *l, int64_t now_ms, struct levels_result *r, struct err *e)
 {
 	struct l0_walk w = { 0 };
-	int rc = 0;
+	uint64_t max_l1;
+	int rc;
 
 	if (!l->policy->l0_retention_ms || l->policy->count < 1)
 		return 0;
+	levels_lock(l);
 	l->l0_checked_ms = now_ms;
-	if (walk_l0(l, now_ms, &w, r, e))
-		return -1;
-	if (w.count && l->policy->retention_disabled)
+	rc = walk_l0(l, now_ms, &w, r, e);
+	max_l1 = l->level[1].max_txid;
+	if (!rc && w.count && l->policy->retention_disabled)
 		l->l0_local_done = w.gone[w.count - 1].max_txid;
-	else if (w.count && !(rc = levels_remove(l, w.gone, w.count, e)))
-		log_info("l0 retention enforced", LS("system", "store"), LS("db", db_name(l->db)), LI("deleted_count", w.count),
-		         LX("max_l1_txid", l->level[1].max_txid));
+	levels_unlock(l);
+	if (!rc && w.count && !l->policy->retention_disabled) {
+		rc = levels_remove(l, w.gone, w.count, e);
+		if (!rc)
+			log_info("l0 retention enforced", LS("system", "store"), LS("db", db_name(l->db)),
+			         LI("deleted_count", w.count), LX("max_l1_txid", max_l1));
+	}
 	free(w.gone);
 	if (rc)
 		return err_wrap(e, "level 0 retention");
-	r->l0_done = l0_done(l);
+	levels_lock(l);
+	r->l0_done = l->known ? l0_done(l) : 0;
+	levels_unlock(l);
 	return 0;
 }
 
@@ -94,7 +103,7 @@ static int by_end(const void *a, const void *b)
 	return x->level - y->level;
 }
 
-/* Files of levels 1 to 8 that end before the floor, but the last of each level; ascending by their last TXID. */
+/* Under the lock: files of levels 1 to 8 that end before the floor, but the last of each level; ascending by their last TXID. */
 static int below_floor(const struct levels *l, uint64_t floor, struct replica_list *out, struct err *e)
 {
 	for (int level = 1; level < LEVELS_SNAPSHOT; level++) {
@@ -132,8 +141,11 @@ static int kept_snapshot_is_there(struct levels *l, uint64_t floor, struct err *
 static int retain_levels(struct levels *l, uint64_t floor, struct err *e)
 {
 	struct replica_list gone = { 0 };
-	int rc = below_floor(l, floor, &gone, e);
+	int rc;
 
+	levels_lock(l);
+	rc = below_floor(l, floor, &gone, e);
+	levels_unlock(l);
 	if (!rc && gone.count)
 		rc = kept_snapshot_is_there(l, floor, e) || levels_remove(l, gone.items, gone.count, e) ? -1 : 0;
 	for (int i = 0; !rc && i < gone.count; i++)
@@ -165,27 +177,40 @@ static int remove_snapshots(struct levels *l, const struct replica_item *gone, i
 	return 0;
 }
 
-int levels_retain_snapshots(struct levels *l, int64_t now_ms, struct err *e)
+/* Under the lock: the snapshots that go first, and the one at the floor (max_txid 0: nothing is to be done). */
+static int plan(const struct levels *l, int64_t border, struct replica_list *gone, struct replica_item *at_floor,
+                struct err *e)
 {
 	const struct replica_list *f = levels_files(l, LEVELS_SNAPSHOT);
-	int64_t border = now_ms - l->policy->snapshot_retention_ms;
-	int kept = oldest_kept(f, border), count = 0, rc;
-	struct replica_item *gone, at_floor;
+	int kept = oldest_kept(f, border);
 
-	l->l9_checked_ms = now_ms;
-	if (l->policy->retention_disabled || kept < 1)
+	at_floor->max_txid = 0;
+	if (kept < 1)
 		return 0;
-	at_floor = f->items[kept - 1];
-	gone = malloc((size_t)f->count * sizeof(*gone));
-	if (!gone)
-		return err_nomem(e);
+	*at_floor = f->items[kept - 1];
 	/* Files of a clock that was wrong may lie anywhere; the last stays in any case. */
 	for (int i = 0; i < f->count - 1; i++) {
-		if (i != kept - 1 && f->items[i].created_ms < border)
-			gone[count++] = f->items[i];
+		if (i != kept - 1 && f->items[i].created_ms < border && replica_list_add(gone, &f->items[i], e))
+			return -1;
 	}
-	rc = remove_snapshots(l, gone, count, e) || retain_levels(l, at_floor.max_txid, e) ||
-	     remove_snapshots(l, &at_floor, 1, e) ? -1 : 0;
-	free(gone);
+	return 0;
+}
+
+int levels_retain_snapshots(struct levels *l, int64_t now_ms, struct err *e)
+{
+	struct replica_list gone = { 0 };
+	struct replica_item at_floor;
+	int rc;
+
+	if (l->policy->retention_disabled)
+		return 0;
+	levels_lock(l);
+	l->l9_checked_ms = now_ms;
+	rc = plan(l, now_ms - l->policy->snapshot_retention_ms, &gone, &at_floor, e);
+	levels_unlock(l);
+	if (!rc && at_floor.max_txid)
+		rc = remove_snapshots(l, gone.items, gone.count, e) || retain_levels(l, at_floor.max_txid, e) ||
+		     remove_snapshots(l, &at_floor, 1, e) ? -1 : 0;
+	replica_list_free(&gone);
 	return rc;
 }

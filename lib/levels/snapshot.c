@@ -32,7 +32,9 @@ int levels_take_snapshot(struct levels *l, struct db_snapshot *s, const atomic_b
 	if (levels_note_put(l, &item, e))
 		return -1;
 	/* What was refused for want of it may go on. */
+	levels_lock(l);
 	memset(l->refused, 0, sizeof(l->refused));
+	levels_unlock(l);
 	log_info("snapshot complete", LS("system", "store"), LS("db", db_name(l->db)), LX("txid", item.max_txid),
 	         LI("size", item.size));
 	return 0;

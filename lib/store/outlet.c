@@ -67,11 +67,8 @@ static void job_begins(struct outlet *o)
 
 static void job_ends(struct outlet *o)
 {
-	struct store *s = o->m->s;
-
 	o->busy = false;
-	if (--s->outlets_busy == 0 && s->policy_waits)
-		outlets_apply_policy(s);
+	o->m->s->outlets_busy--;
 	o->position = o->upload.position;
 	o->position_known = o->upload.position_known;
 	o->levels_due_ms = INT64_MAX;
@@ -87,6 +84,14 @@ static void go_on(struct managed *m)
 		return;
 	outlets_consider(m);
 	managed_consider(m);
+}
+
+/* The last thing that the end of a job does: from here on others may begin. */
+static void job_is_over(struct task *t)
+{
+	if (t->s->policy_waits && !t->s->outlets_busy)
+		outlets_apply_policy(t->s);
+	free(t);
 }
 
 /* ---- upload ---- */
@@ -160,7 +165,7 @@ static void upload_done(struct pool_job *job)
 		stop_after_upload(o, t->rc, &t->why);
 	else
 		go_on(m);
-	free(t);
+	job_is_over(t);
 }
 
 static bool begin_upload(struct outlet *o, int max_files)
@@ -289,7 +294,7 @@ static void levels_done(struct pool_job *job)
 		stop_after_upload(o, -1, &t->why);
 	else
 		go_on(m);
-	free(t);
+	job_is_over(t);
 }
 
 static void snapshot_run(struct pool_job *job)
@@ -304,25 +309,26 @@ static void snapshot_begun(struct pool_job *job)
 {
 	struct task *t = (struct task *)(void *)job;
 	struct managed *m = t->m;
-	bool stopping = m->stop != STOP_NOT;
+	bool stopping = m->stop != STOP_NOT, begun = !t->rc;
 
 	m->syncing = false;
 	if (db_txid(m->db) > m->txid) {
 		m->txid = db_txid(m->db);
 		m->quiet_since_us = os_mono_us();
 	}
-	if (!t->rc) {
+	if (begun) {
 		task_resubmit(t, m->s->outlet_pool, levels_job_run, levels_done);
 	} else {
 		task_leave_gate(t);
 		job_ends(t->outlet);
 		levels_failed(t->outlet, &t->why);
-		free(t);
 	}
 	if (stopping)
 		stop_after_sync(m, 0, NULL);
 	else
 		go_on(m);
+	if (!begun)
+		job_is_over(t);
 }
 
 static uint64_t others_done(const struct outlet *o)
