@@ -181,12 +181,14 @@ static void turn(void *ctx)
 
 static int make_loop(struct daemon *d, struct err *e)
 {
-	static const int signals[] = { SIGINT, SIGTERM, SIGCHLD, SIGHUP, SIGUSR1 };
+	/* Without a file to read again, SIGHUP is what it always was: the terminal is gone. */
+	static const int signals[] = { SIGINT, SIGTERM, SIGCHLD, SIGUSR1, SIGHUP };
+	int count = (int)(sizeof(signals) / sizeof(signals[0])) - d->r->from_words;
 
 	os_raise_descriptor_limit();
 	os_ignore_broken_pipes();
 	d->loop = loop_create(e);
-	if (!d->loop || loop_on_signal(d->loop, signals, sizeof(signals) / sizeof(signals[0]), on_signal, d, e))
+	if (!d->loop || loop_on_signal(d->loop, signals, count, on_signal, d, e))
 		return -1;
 	d->pool = pool_create(POOL_THREADS, loop_wake, d->loop, e);
 	if (!d->pool)

@@ -28,6 +28,8 @@ void entry_free(struct entry *en)
 	for (size_t i = 0; i < en->count; i++)
 		free(en->members[i]);
 	free(en->members);
+	free(en->pattern);
+	free(en->name);
 	free(en);
 }
 
@@ -35,11 +37,29 @@ void fleet_free(struct fleet *f)
 {
 	if (!f)
 		return;
-	for (size_t i = 0; i < f->count; i++)
+	for (size_t i = 0; i < f->count; i++) {
+		for (size_t k = 0; k < f->entries[i]->count; k++)
+			places_release(f, f->entries[i]->members[k]);
 		entry_free(f->entries[i]);
+	}
 	free(f->entries);
+	waiting_free(f);
 	census_free(&f->census);
 	free(f);
+}
+
+/* Only folders go on finding, and only what is restored or waits will still be added. */
+void fleet_trim(struct fleet *f)
+{
+	if (f->restores || f->waiting)
+		return;
+	for (size_t i = 0; i < f->count; i++) {
+		if (f->entries[i]->folder)
+			return;
+	}
+	for (size_t i = 0; i < f->count; i++)
+		f->entries[i]->db = NULL;
+	census_free(&f->census);
 }
 
 void fleet_stop(struct fleet *f)
@@ -72,7 +92,13 @@ static struct entry *new_entry(struct fleet *f, const struct config_db *db, stru
 	en->f = f;
 	en->db = db;
 	en->identity = config_db_identity(db);
-	return en;
+	en->name = strdup(db->path ? db->path : db->dir);
+	en->pattern = db->dir ? strdup(db->pattern) : NULL;
+	if (en->name && (en->pattern || !db->dir))
+		return en;
+	err_nomem(e);
+	entry_free(en);
+	return NULL;
 }
 
 static void find_members(struct entry *en, const struct census_list *found)
@@ -121,29 +147,35 @@ int fleet_begin(struct fleet *f, struct census *c, struct err *e)
 		if (enter(en, &f->census.found[i], false, e))
 			return -1;
 	}
+	fleet_trim(f);
 	return 0;
 }
 
 /* ---- another configuration ---- */
 
-static int compare_names(const struct config_db *a, const struct config_db *b)
+static int compare_names(const char *name_a, const char *pattern_a, const char *name_b, const char *pattern_b)
 {
 	int rc;
 
-	if (!a->path != !b->path)
-		return a->path ? -1 : 1;
-	rc = strcmp(a->path ? a->path : a->dir, b->path ? b->path : b->dir);
-	return rc || a->path ? rc : strcmp(a->pattern, b->pattern);
+	if (!pattern_a != !pattern_b)
+		return pattern_a ? 1 : -1;
+	rc = strcmp(name_a, name_b);
+	return rc || !pattern_a ? rc : strcmp(pattern_a, pattern_b);
 }
 
 static int compare_entries(const void *a, const void *b)
 {
-	return compare_names((*(struct entry *const *)a)->db, (*(struct entry *const *)b)->db);
+	const struct entry *x = *(struct entry *const *)a, *y = *(struct entry *const *)b;
+
+	return compare_names(x->name, x->pattern, y->name, y->pattern);
 }
 
 static int compare_key(const void *key, const void *element)
 {
-	return compare_names(key, (*(struct entry *const *)element)->db);
+	const struct config_db *db = key;
+	const struct entry *en = *(struct entry *const *)element;
+
+	return compare_names(db->path ? db->path : db->dir, db->dir ? db->pattern : NULL, en->name, en->pattern);
 }
 
 /* A folder that is not watched was looked through again. */
@@ -178,14 +210,14 @@ static void keep(struct entry *en, const struct config_db *db, const struct cens
 	struct err e = ERR_INIT;
 
 	en->db = db;
-	if (en->db->dir && !en->db->watch)
+	if (db->dir && !db->watch)
 		refind(en, found);
-	if (!en->db->path || en->restore || store_find(en->f->o.store, en->db->path))
+	if (!db->path || en->restore || store_find(en->f->o.store, db->path))
 		return;
-	/* Somebody unregistered it; the file says that it shall be. */
+	/* Somebody unregistered it, or it could not be added; the file says that it shall be there. */
 	entry_lose_all(en);
-	if (entry_add(en, en->db->path, NULL, &e))
-		log_error("cannot add database", LS("path", en->db->path), LS("error", err_text(&e)));
+	if (entry_add(en, db->path, NULL, &e))
+		log_error("cannot add database", LS("path", db->path), LS("error", err_text(&e)));
 }
 
 static void enter_or_say(struct entry *en, const struct census_list *found)
@@ -284,6 +316,7 @@ void fleet_change(struct fleet *f, struct census *c, struct fleet_changes *chang
 		gather(f, &ch);
 		free(ch.old);
 		census_free(&before);
+		fleet_trim(f);
 	}
 	free(ch.taken);
 }

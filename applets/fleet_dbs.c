@@ -24,7 +24,34 @@ static int remember(struct entry *en, const char *path, struct err *e)
 	return en->members[en->count++] ? 0 : err_nomem(e);
 }
 
-int entry_add(struct entry *en, const char *path, const char *relative, struct err *e)
+static void forget_last(struct entry *en)
+{
+	free(en->members[--en->count]);
+}
+
+/* Waits for the place of its replica. */
+static int wait_for_place(struct entry *en, const char *path, const char *relative, struct err *e)
+{
+	struct waiting *w = calloc(1, sizeof(*w));
+
+	if (w)
+		w->path = strdup(path);
+	if (w && relative)
+		w->relative = strdup(relative);
+	if (!w || !w->path || (relative && !w->relative)) {
+		if (w)
+			free(w->path);
+		free(w);
+		return err_nomem(e);
+	}
+	log_info("database waits for the replica of one that is being removed", LS("path", path), LS("reason", err_text(e)));
+	w->en = en;
+	w->next = en->f->waiting;
+	en->f->waiting = w;
+	return 0;
+}
+
+static int into_store(struct entry *en, const char *path, const char *relative, struct err *e)
 {
 	struct managed_options o;
 	struct managed *m;
@@ -38,25 +65,37 @@ int entry_add(struct entry *en, const char *path, const char *relative, struct e
 		derive_undo(&o);
 		if (!err_is(e, ERR_EXISTS))
 			err_wrap(e, "cannot open store");
-	} else {
-		rc = remember(en, path, e);
-		if (!o.enabled)
-			log_info("database registered but not auto-started", LS("path", path));
+	} else if (!o.enabled) {
+		log_info("database registered but not auto-started", LS("path", path));
 	}
 	free(meta);
 	return rc;
 }
 
-void entry_found(struct entry *en, const char *path, const char *relative)
+int entry_add(struct entry *en, const char *path, const char *relative, struct err *e)
 {
-	const struct config_db *other;
-	const char *ignored;
+	const char *mine;
+
+	if (remember(en, path, e))
+		return -1;
+	mine = en->members[en->count - 1];
+	if (places_claim(en->f, en->db, relative, mine, e)) {
+		forget_last(en);
+		return err_is(e, ERR_BUSY) ? wait_for_place(en, path, relative, e) : -1;
+	}
+	if (into_store(en, path, relative, e)) {
+		places_release(en->f, mine);
+		forget_last(en);
+		return -1;
+	}
+	return 0;
+}
+
+static void add_or_say(struct entry *en, const char *path, const char *relative)
+{
 	struct err e = ERR_INIT;
 
-	other = config_find(&en->f->census.config, path, &ignored);
-	if (other && other->path)
-		return; /* an entry of its own says how */
-	if (entry_add(en, path, relative && relative[0] ? relative : NULL, &e) == 0)
+	if (entry_add(en, path, relative, &e) == 0)
 		return;
 	if (err_is(&e, ERR_EXISTS))
 		log_debug("database is known already", LS("path", path));
@@ -64,10 +103,70 @@ void entry_found(struct entry *en, const char *path, const char *relative)
 		log_error("cannot add database", LS("path", path), LS("error", err_text(&e)));
 }
 
+void entry_found(struct entry *en, const char *path, const char *relative)
+{
+	const char *ignored;
+	const struct config_db *other = config_find(&en->f->census.config, path, &ignored);
+
+	if (!other || !other->path) /* else an entry of its own says how */
+		add_or_say(en, path, relative && relative[0] ? relative : NULL);
+}
+
+static void waiting_drop(struct waiting *w)
+{
+	free(w->path);
+	free(w->relative);
+	free(w);
+}
+
+/* Some place has become free. */
+static void try_waiting(struct fleet *f)
+{
+	struct waiting *w = f->waiting;
+
+	f->waiting = NULL;
+	while (w) {
+		struct waiting *next = w->next;
+
+		if (!store_is_stopping(f->o.store))
+			add_or_say(w->en, w->path, w->relative);
+		waiting_drop(w);
+		w = next;
+	}
+}
+
+/* Of one entry, and if path is not NULL, with that path only. */
+static void forget_waiting(struct entry *en, const char *path)
+{
+	struct waiting **link = &en->f->waiting;
+
+	while (*link) {
+		struct waiting *w = *link;
+
+		if (w->en == en && (!path || strcmp(w->path, path) == 0)) {
+			*link = w->next;
+			waiting_drop(w);
+		} else {
+			link = &w->next;
+		}
+	}
+}
+
+void waiting_free(struct fleet *f)
+{
+	while (f->waiting) {
+		struct waiting *w = f->waiting;
+
+		f->waiting = w->next;
+		waiting_drop(w);
+	}
+}
+
 /* ---- out ---- */
 
 struct leaving {
 	struct store_call call;
+	struct fleet *f;
 	char *path;
 };
 
@@ -79,31 +178,34 @@ static void on_removed(struct store_call *c)
 		log_warn("database removed, its last sync failed", LS("path", l->path), LS("error", err_text(&c->why)));
 	else
 		log_info("database removed", LS("path", l->path), LX("txid", c->txid));
+	places_release(l->f, l->path);
 	free(l->path);
+	try_waiting(l->f);
+	fleet_trim(l->f);
 	free(l);
 }
 
 static void remove_path(struct fleet *f, char *path)
 {
-	struct leaving *l;
+	struct leaving *l = calloc(1, sizeof(*l));
 
-	if (store_is_stopping(f->o.store) || !store_find(f->o.store, path)) {
-		free(path); /* or it was unregistered by somebody else */
-		return;
-	}
-	l = calloc(1, sizeof(*l));
-	if (!l) {
-		log_error("cannot remove database", LS("path", path), LS("error", "out of memory"));
+	/* Or it was unregistered by somebody else. */
+	if (!l || store_is_stopping(f->o.store) || !store_find(f->o.store, path)) {
+		places_release(f, path);
 		free(path);
+		free(l);
 		return;
 	}
+	places_leave(f, path);
 	l->call.done = on_removed;
+	l->f = f;
 	l->path = path;
 	store_remove(f->o.store, path, &l->call);
 }
 
 void entry_lost(struct entry *en, const char *path)
 {
+	forget_waiting(en, path);
 	for (size_t i = 0; i < en->count; i++) {
 		char *mine = en->members[i];
 
@@ -117,6 +219,7 @@ void entry_lost(struct entry *en, const char *path)
 
 void entry_lose_all(struct entry *en)
 {
+	forget_waiting(en, NULL);
 	while (en->count)
 		remove_path(en->f, en->members[--en->count]);
 }
@@ -145,7 +248,7 @@ static void on_ready(void *ctx)
 	struct entry *en = ctx;
 
 	en->settled = true;
-	log_info("found databases in directory", LS("dir", en->db->dir), LI("count", (int64_t)en->count), LB("watch", true));
+	log_info("found databases in directory", LS("dir", en->name), LI("count", (int64_t)en->count), LB("watch", true));
 }
 
 int entry_watch(struct entry *en, struct err *e)
@@ -169,29 +272,23 @@ int entry_watch(struct entry *en, struct err *e)
 
 /* ---- restored first ---- */
 
-static void add_or_say(struct entry *en)
-{
-	struct err e = ERR_INIT;
-
-	if (entry_add(en, en->db->path, NULL, &e) && !err_is(&e, ERR_CANCELLED))
-		log_error("cannot add database", LS("path", en->db->path), LS("error", err_text(&e)));
-}
-
 static void on_restored(struct before *b)
 {
 	struct entry *en = b->ctx;
+	struct fleet *f = en->f;
 
 	en->restore = NULL;
-	en->f->restores--;
+	f->restores--;
 	if (en->dropped) {
 		entry_free(en);
 	} else if (b->rc) {
 		/* Replicating an empty database over the backup that could not be read is what must not happen. */
-		log_error("cannot add database", LS("path", en->db->path), LS("error", err_text(&b->why)));
-	} else if (!store_is_stopping(en->f->o.store)) {
-		add_or_say(en);
+		log_error("cannot add database", LS("path", en->name), LS("error", err_text(&b->why)));
+	} else if (!store_is_stopping(f->o.store)) {
+		add_or_say(en, en->name, NULL);
 	}
 	before_free(b);
+	fleet_trim(f);
 }
 
 int entry_restore_or_add(struct entry *en, struct err *e)

@@ -254,6 +254,8 @@ int replicate_once(struct replicate *r, struct config *c)
 	struct err e = ERR_INIT;
 	int rc;
 
+	/* A snapshot does not bring its retention along, unless that was asked for. */
+	r->policy.retention_disabled |= !r->enforce_retention;
 	os_raise_descriptor_limit();
 	os_stop_on_signal(&stop);
 	rc = restore_all(r, c, &e) || census_take(c, true, &all.census, &e) || make_all(&all, &e) ? -1 : 0;

@@ -93,10 +93,6 @@ void daemon_reload(struct daemon *d)
 
 	if (d->stopping)
 		return;
-	if (d->r->from_words) {
-		log_warn("signal received, but there is no configuration file", LS("signal", "hangup"));
-		return;
-	}
 	d->reload_again = d->reload != NULL;
 	if (d->reload_again)
 		return;

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/base/buf.h"
 #include "lib/config/internal.h"
 #include "lib/os/file.h"
 
@@ -132,28 +131,6 @@ static int check_files(const struct config *c, struct claims *files, struct err 
 	return 0;
 }
 
-/* Type and location, in words that are equal only for the same place. malloc'ed. */
-static int place_of(const struct replica_settings *s, char **out, struct err *e)
-{
-	struct replica *r = NULL;
-	struct buf b = { .data = NULL };
-	const char *type = s->type ? s->type : "file";
-
-	if (replica_open(s, REPLICA_OPEN_CHECK, &r, e))
-		return -1;
-	if (r && r->path)
-		buf_fmt(&b, "%s %s", replica_type(r), r->path);
-	else if (s->url)
-		buf_fmt(&b, "%.*s %s", (int)strcspn(s->url, "?"), s->url, s->endpoint ? s->endpoint : "");
-	else
-		buf_fmt(&b, "%s %s %s %s %s", type, s->bucket ? s->bucket : "", s->endpoint ? s->endpoint : "",
-		        s->host ? s->host : s->webdav_url ? s->webdav_url : "", s->path ? s->path : "");
-	replica_free(r);
-	*out = buf_ok(&b) ? strdup(buf_text(&b)) : NULL;
-	buf_free(&b);
-	return *out ? 0 : err_nomem(e);
-}
-
 static int check_places(const struct config *c, struct claims *places, struct err *e)
 {
 	for (int i = 0; i < c->db_count; i++) {
@@ -162,7 +139,7 @@ static int check_places(const struct config *c, struct claims *places, struct er
 		for (int k = 0; db->path && k < db->replica_count; k++) {
 			struct claim claim = { .db = db };
 
-			if (place_of(&db->replicas[k].settings, &claim.place, e) || add_claim(places, claim, e)) {
+			if (replica_settings_place(&db->replicas[k].settings, &claim.place, e) || add_claim(places, claim, e)) {
 				free(claim.place);
 				return -1;
 			}

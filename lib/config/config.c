@@ -55,21 +55,25 @@ static int finish(struct config *c, struct config_replica *global, const struct 
 static int parse(const char *text, size_t n, const struct config_context *x, struct config *c, struct err *e)
 {
 	struct buf expanded = { .limit = CONFIG_FILE_MAX };
+	struct config_memory *tree = config_memory_new();
 	struct config_replica global;
 	struct tree_node *root;
 	int rc = -1;
 
+	if (!tree)
+		return err_nomem(e);
 	if (x->expand_env) {
 		if (config_expand_env(text, n, x->pid, &expanded, e))
 			goto out;
 		text = buf_text(&expanded);
 		n = expanded.len;
 	}
-	if (tree_parse(text, n, c->memory, &root, e) == 0 && config_decode(root, c, &global, e) == 0)
-		rc = finish(c, &global, x, e);
+	if (tree_parse(text, n, tree, &root, e) == 0)
+		rc = config_decode(root, c, &global, e);
 out:
+	config_memory_free(tree);
 	buf_free(&expanded);
-	return rc;
+	return rc ? -1 : finish(c, &global, x, e);
 }
 
 int config_parse(const char *text, size_t n, const struct config_context *context, struct config *c, struct err *e)

@@ -112,12 +112,21 @@ static int read_mode(struct decoder *d, const struct tree_node *n, uint32_t *val
 	return 0;
 }
 
-static int read_text(struct decoder *d, const struct tree_node *n, const char **value)
+int decode_keep(struct decoder *d, const struct tree_node *n, const char **value, struct err *e)
+{
+	*value = config_memory_text(d->memory, n->text, n->len);
+	return *value ? 0 : err_nomem(e);
+}
+
+/* keep: the text outlives the tree. */
+static int read_text(struct decoder *d, const struct tree_node *n, bool keep, const char **value, struct err *e)
 {
 	if (n->kind != TREE_SCALAR)
 		return decode_complain(d, n, "string");
-	*value = n->len && !decode_is_null(n) ? n->text : NULL;
-	return 0;
+	*value = NULL;
+	if (!keep || !n->len || decode_is_null(n))
+		return 0;
+	return decode_keep(d, n, value, e);
 }
 
 static int read_duration(struct decoder *d, const struct tree_node *n, int64_t *value)
@@ -156,7 +165,7 @@ static int read_any(struct decoder *d, const struct tree_node *n, bool *value, s
 	for (const struct tree_node *c = n->child; c; c = c->next) {
 		const char *text;
 
-		if (decode_visit(d, e) || read_text(d, decode_follow(c), &text))
+		if (decode_visit(d, e) || read_text(d, decode_follow(c), false, &text, e))
 			return -1;
 	}
 	*value = n->count > 0;
@@ -193,7 +202,7 @@ static int read_value(struct decoder *d, const struct tree_node *n, const struct
 	case KEY_MODE:
 		return read_mode(d, n, to);
 	case KEY_TEXT:
-		return read_text(d, n, to);
+		return read_text(d, n, key->offset != KEY_NOWHERE, to, e);
 	case KEY_DURATION:
 		return read_duration(d, n, to);
 	case KEY_SIZE:

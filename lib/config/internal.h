@@ -49,7 +49,7 @@ int scalar_size(const char *text, int64_t *bytes, struct err *e);
 
 /* ---- decode.c ---- */
 struct decoder {
-	struct config_memory *memory;
+	struct config_memory *memory; /* for what is kept */
 	struct buf complaints; /* type errors: all are told at once */
 	int complaint_count, depth;
 	long visits;
@@ -82,6 +82,8 @@ const struct tree_node *decode_follow(const struct tree_node *n);
 bool decode_is_null(const struct tree_node *n);
 /* Notes that n cannot be a TYPE ("line 3: cannot unmarshal !!str `x` into TYPE"); returns 0: reading goes on. */
 int decode_complain(struct decoder *d, const struct tree_node *n, const char *type);
+/* The text of a scalar, for longer than the tree lives. */
+int decode_keep(struct decoder *d, const struct tree_node *n, const char **value, struct err *e);
 /* Counts against CONFIG_VISITS_MAX. */
 int decode_visit(struct decoder *d, struct err *e);
 /* Every key of the map that the table knows; type names the struct in complaints. 0 also when there were complaints. */
@@ -90,7 +92,7 @@ int decode_map(struct decoder *d, const struct tree_node *n, const struct config
 
 /* ---- keys.c ---- */
 #define CONFIG_UNSET INT64_MIN
-/* The tree into c, over its defaults; texts stay in c->memory. */
+/* The tree into c, over its defaults; nothing of the tree is needed afterwards. */
 int config_decode(const struct tree_node *root, struct config *c, struct config_replica *global, struct err *e);
 /* An entry with nothing but defaults and one replica. */
 struct config_db *config_db_new(struct config *c, struct err *e);

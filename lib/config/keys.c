@@ -325,11 +325,11 @@ static int read_socket(struct decoder *d, const struct tree_node *n, void *base,
 		word = scalar_resolve(n);
 		if (word.type == SCALAR_BOOL)
 			k.enabled = word.truth ? REPLICA_YES : REPLICA_NO;
-		else if (word.type == SCALAR_TEXT && n->len)
-			k.path = n->text;
+		else if (word.type == SCALAR_TEXT && n->len && decode_keep(d, n, &k.path, e))
+			return -1;
 		else if (word.type == SCALAR_NULL || !n->len)
 			k.enabled = REPLICA_NO;
-		else
+		else if (word.type != SCALAR_TEXT)
 			return decode_complain(d, n, "litestream.SocketConfig");
 	} else if (decode_map(d, n, socket_keys, &k, "litestream.SocketConfig", e)) {
 		return -1;

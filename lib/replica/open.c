@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/buf.h"
 #include "lib/base/text.h"
 #include "lib/os/file.h"
 #include "lib/replica/settings.h"
@@ -31,12 +32,14 @@ static int append_relative(char **path, const char *relative, struct err *e)
 
 static int make_absolute(char **path, struct err *e)
 {
-	char *cwd = NULL, *home, *absolute = NULL;
+	char *cwd = NULL, *home = NULL, *absolute = NULL;
 	int rc;
 
-	if (os_cwd(&cwd, e))
+	/* A fleet has thousands of these: the kernel is asked only for what is needed. */
+	if (**path != '/' && os_cwd(&cwd, e))
 		return -1;
-	home = os_home();
+	if (**path == '~')
+		home = os_home();
 	rc = text_path_expand(*path, cwd, home, &absolute, e);
 	free(home);
 	free(cwd);
@@ -47,34 +50,40 @@ static int make_absolute(char **path, struct err *e)
 	return rc;
 }
 
+static int file_path(const struct replica_settings *s, char **path, struct err *e)
+{
+	*path = NULL;
+	if (given(s->url)) {
+		if (replica_url_file_path(s->url, path, e))
+			return -1;
+	} else if (given(s->path) || given(s->relative)) {
+		*path = strdup(given(s->path) ? s->path : "");
+		if (!*path)
+			return err_nomem(e);
+	} else {
+		return err_set(e, ERR_INVALID, "file replica path required");
+	}
+	if (append_relative(path, s->relative, e) == 0 && make_absolute(path, e) == 0)
+		return 0;
+	free(*path);
+	*path = NULL;
+	return -1;
+}
+
 static int open_file(const struct replica_settings *s, unsigned flags, struct replica **out, struct err *e)
 {
-	char *path = NULL;
-	int rc = -1;
+	char *path, *url;
+	int rc;
 
 	(void)flags;
-	if (given(s->url)) {
-		if (replica_url_file_path(s->url, &path, e))
-			return -1;
-	} else if (given(s->path)) {
-		path = strdup(s->path);
-		if (!path)
-			return err_nomem(e);
-	} else if (!given(s->relative)) {
-		return err_set(e, ERR_INVALID, "file replica path required");
-	} else {
-		path = strdup("");
-	}
-	if (!path)
-		return err_nomem(e);
-	if (append_relative(&path, s->relative, e) == 0 && make_absolute(&path, e) == 0)
-		rc = replica_file_create(path, out, e);
+	if (file_path(s, &path, e))
+		return -1;
+	rc = replica_file_create(path, out, e);
 	free(path);
 	if (rc || !given(s->url) || given(s->relative))
 		return rc;
 	/* Messages and JSON show the URL as it was given. */
-	char *url = strdup(s->url);
-
+	url = strdup(s->url);
 	if (!url) {
 		replica_free(*out);
 		*out = NULL;
@@ -207,6 +216,42 @@ const char *replica_settings_type(const struct replica_settings *s)
 	if (type || (given(s->url) && replica_is_url(s->url)))
 		return type;
 	return given(s->type) ? s->type : "file";
+}
+
+static void put_part(struct buf *b, const char *part)
+{
+	buf_char(b, ' ');
+	buf_str(b, given(part) ? part : "-");
+}
+
+int replica_settings_place(const struct replica_settings *s, char **out, struct err *e)
+{
+	const char *type = replica_settings_type(s);
+	struct buf b = { .data = NULL };
+	bool is_file = type && strcmp(type, "file") == 0;
+	char *path;
+
+	buf_str(&b, type ? type : "?");
+	if (is_file) {
+		if (file_path(s, &path, e)) {
+			buf_free(&b);
+			return -1;
+		}
+		put_part(&b, path);
+		free(path);
+	} else if (given(s->url)) {
+		put_part(&b, s->url);
+		put_part(&b, s->endpoint);
+	} else {
+		put_part(&b, given(s->bucket) ? s->bucket : given(s->host) ? s->host : s->webdav_url);
+		put_part(&b, s->endpoint);
+		put_part(&b, s->path);
+	}
+	if (given(s->relative) && !is_file)
+		put_part(&b, s->relative);
+	*out = buf_ok(&b) ? strdup(buf_text(&b)) : NULL;
+	buf_free(&b);
+	return *out ? 0 : err_nomem(e);
 }
 
 int replica_open(const struct replica_settings *s, unsigned flags, struct replica **out, struct err *e)

@@ -48,6 +48,12 @@ enum replica_open_flags {
 /* "file", "s3", …: the scheme of url over type, file when neither is given; NULL for a scheme that nobody knows. */
 const char *replica_settings_type(const struct replica_settings *s);
 
+/*
+ * Where it lies, in words that are the same only for the same place: "file /backup/app", "s3 bucket … path". malloc'ed.
+ * Two databases there would overwrite each other's files.
+ */
+int replica_settings_place(const struct replica_settings *s, char **out, struct err *e);
+
 /* Makes the replica that the settings describe; contacts nobody. The messages are those of control.md §4.8-4.10, §5.1 and
  * cases.md §2.2, §5.3. */
 int replica_open(const struct replica_settings *s, unsigned flags, struct replica **out, struct err *e);
