@@ -144,6 +144,7 @@ $(foreach f,$(FLAVOURS),$(eval $(call flavour,$(f))))
 $(B)/fuzz/fuzz_%: $(O_fuzz)/tests/fuzz/fuzz_%.o $(L_fuzz)
 	$(call link,fuzz,-fsanitize=fuzzer)
 $(O_fuzz)/tests/fuzz/%.o: DEFS = -Wno-missing-prototypes
+$(foreach f,$(FLAVOURS),$(O_$(f))/lib/control/page.o): lib/control/page.html
 $(B)/obj/version: FORCE
 	$(call stamp,$(VERSION) $(COMMIT))
 $(B)/obj/epoch: FORCE

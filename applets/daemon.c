@@ -244,7 +244,7 @@ static int start(struct daemon *d, struct config *c, struct err *e)
 	heartbeat_set(d->heartbeat, c);
 	so.loop = fo.loop = d->loop;
 	so.store = fo.store = d->store;
-	fo.pool = d->pool;
+	so.pool = fo.pool = d->pool;
 	if (serve_start(&so, &d->serve, e) || fleet_create(&fo, &d->fleet, e) || census_take(c, false, &census, e) ||
 	    fleet_begin(d->fleet, &census, e))
 		return -1;

@@ -10,6 +10,7 @@
 
 #include "lib/config/config.h"
 #include "lib/os/loop.h"
+#include "lib/os/pool.h"
 #include "lib/store/ops.h"
 
 struct serve;
@@ -17,6 +18,7 @@ struct serve;
 struct serve_options {
 	struct loop *loop;
 	struct store *store;
+	struct pool *pool;           /* for the configuration file */
 	const struct config *config; /* socket, addr, file; read during the call only */
 	int64_t started_ms;          /* when the daemon did, since 1970 */
 };
@@ -29,6 +31,7 @@ struct serve_options {
 int serve_start(const struct serve_options *o, struct serve **out, struct err *e);
 /* No new requests; those under way have five seconds. Then, perhaps at once, calls stopped. s may be NULL. */
 void serve_stop(struct serve *s, void (*stopped)(void *ctx), void *ctx);
+/* Nothing of it may be in the pool any more. */
 void serve_free(struct serve *s);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The configuration form of `status`: what the files on this machine say. A running daemon is not asked. */
+/* What the files on this machine say about the databases of the configuration; with -socket, what a daemon says of one. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,6 +7,7 @@
 #include "applets/local.h"
 #include "applets/output.h"
 #include "applets/place.h"
+#include "applets/remote.h"
 #include "json/json.h"
 #include "lib/base/text.h"
 #include "lib/os/file.h"
@@ -23,6 +24,7 @@ static const char help[] =
 	"\t-config PATH     default $LITESTREAM_CONFIG, else /etc/litestream.yml\n"
 	"\t-no-expand-env   take $NAME in the configuration file as it is\n"
 	"\t-json            print JSON\n"
+	"\t-socket PATH     ask the daemon there about DB_PATH: open or closed\n"
 	"\n"
 	"Columns:\n"
 	"\n"
@@ -193,13 +195,32 @@ static int run(const struct config *c, const char *word, bool json)
 	return status;
 }
 
+static int ask_daemon(const char *socket, int argc, char **argv, int first)
+{
+	struct remote r = REMOTE_DEFAULT("status", 30);
+	struct remote_body params;
+	char *path;
+	int status;
+
+	r.socket = socket;
+	if ((status = remote_path(argc, argv, first, "status -socket /var/run/litestream.sock /path/to/db", &path)) >= 0 ||
+	    (status = remote_check(&r, false)) >= 0)
+		return status;
+	remote_body_begin(&params);
+	json_key(&params.w, "path");
+	json_string(&params.w, path);
+	return remote_call(&r, "status", &params);
+}
+
 int applet_status(int argc, char **argv)
 {
 	struct place_flags place_flags = PLACE_FLAGS_DEFAULT;
+	const char *socket = NULL;
 	bool json = false;
 	const struct flag flags[] = {
 		PLACE_FLAGS(place_flags),
 		{ "json", FLAG_BOOL, &json, NULL },
+		{ "socket", FLAG_TEXT, &socket, NULL },
 		{ .type = FLAG_END },
 	};
 	struct config c;
@@ -208,6 +229,8 @@ int applet_status(int argc, char **argv)
 
 	if (status >= 0)
 		return status;
+	if (socket)
+		return ask_daemon(socket, argc, argv, first);
 	applet_log(2);
 	if (place_config(&place_flags, 2, &c, &e) < 0)
 		return output_error(&e);

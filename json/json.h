@@ -36,6 +36,7 @@ void json_key(struct json_writer *w, const char *key);
 void json_string(struct json_writer *w, const char *value);
 void json_int(struct json_writer *w, int64_t value);
 void json_uint(struct json_writer *w, uint64_t value);
+void json_number(struct json_writer *w, const char *text); /* a number as it is to be written */
 void json_bool(struct json_writer *w, bool value);
 void json_null(struct json_writer *w);
 /* The string alone, with its quotes. */
@@ -89,5 +90,8 @@ const struct json_node *json_next(const struct json_doc *d, const struct json_no
 /* Whole numbers only ("1.5", "1e3" and out of range are refused, as Go refuses them for integers). */
 bool json_int64(const struct json_doc *d, const struct json_node *n, int64_t *value);
 bool json_uint64(const struct json_doc *d, const struct json_node *n, uint64_t *value);
+
+/* Writes what was read; false when it is nested too deeply for the writer (the output is then of no use). */
+bool json_copy(struct json_writer *w, const struct json_doc *d, const struct json_node *n);
 
 #endif

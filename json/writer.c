@@ -95,6 +95,12 @@ void json_uint(struct json_writer *w, uint64_t value)
 	buf_fmt(w->out, "%" PRIu64, value);
 }
 
+void json_number(struct json_writer *w, const char *text)
+{
+	before_value(w);
+	buf_str(w->out, text);
+}
+
 void json_bool(struct json_writer *w, bool value)
 {
 	before_value(w);

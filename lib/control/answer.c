@@ -153,7 +153,7 @@ void op_write(const struct op *op, struct json_writer *w)
 	json_object_end(w);
 }
 
-void answer_http(struct op *op)
+void answer_http(const struct op *op, struct http_server_request *rq)
 {
 	struct buf body = { .data = NULL };
 	struct json_writer w;
@@ -162,10 +162,10 @@ void answer_http(struct op *op)
 		char text[OP_TEXT_SIZE];
 		int status = op_refusal(op, text);
 
-		reply_error(op->rq, status, status == 504 && op->kind == OP_WAIT ? op->why.text : NULL, "%s", text);
+		reply_error(rq, status, status == 504 && op->kind == OP_WAIT ? op->why.text : NULL, "%s", text);
 		return;
 	}
 	json_writer_init(&w, &body, false);
 	op_write(op, &w);
-	reply_json(op->rq, 200, &body);
+	reply_json(rq, 200, &body);
 }

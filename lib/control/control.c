@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "lib/control/control.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -129,6 +130,7 @@ void control_free(struct control *c)
 	if (!c)
 		return;
 	control_stop(c);
+	assert(!c->ops);
 	http_server_free(c->server);
 	free_texts(c);
 	free(c);

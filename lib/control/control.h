@@ -37,8 +37,9 @@ struct control_options {
 	/* Takes the database in that the file `config` describes at `path`; nothing happens when it is known already.
 	 * "read config file: …", "database path P not found in config file F", "create database from config: …". */
 	int (*register_config)(void *ctx, const char *path, const char *config, struct err *e);
-	/* Makes the state last; only called with persist. config: the file that a start named, or NULL. */
-	void (*persist_state)(void *ctx, const char *path, bool enabled, const char *config);
+	/* Makes the state last; only called with persist. config: the file that a start named, or NULL. done(arg) once it is
+	 * over, however that went, perhaps before the return; the texts are borrowed until the return. */
+	void (*persist_state)(void *ctx, const char *path, bool enabled, const char *config, void (*done)(void *arg), void *arg);
 	void *ctx;
 	const struct control_route *routes; /* may be NULL */
 	void *routes_ctx;
@@ -56,6 +57,7 @@ int control_port(const struct control *c);
 /* No new requests; sockets go; streams end; whoever waits is told. What the store has begun goes on. Idempotent. */
 void control_stop(struct control *c);
 bool control_busy(const struct control *c); /* answers are still on their way */
+/* Every done() of persist_state must have been called. */
 void control_free(struct control *c);
 
 #endif

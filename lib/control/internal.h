@@ -5,7 +5,7 @@
  *   control.c  create, listen, stop     routes.c   paths to handlers, replies
  *   params.c   what a request says      ops.c      operations: begin, end, deadlines
  *   start.c    start, with its wait     answer.c   the end of an operation as an HTTP reply
- *   look.c     answers that need no operation: /list, /info, /txid, /debug/sync-status, /metrics
+ *   look.c     answers that need no operation: /list, /info, /txid, /debug/sync-status (sync_status.c)
  *   rpc.c      the JSON-RPC envelope    methods.c  its methods
  *   events.c   /events
  *
@@ -78,6 +78,7 @@ struct op {
 	struct rpc_run *run;
 	bool rpc;
 	bool in_call;            /* the store has it */
+	bool in_persist;         /* it is over, and being written down */
 	bool already;            /* start -wait: it was running */
 	int64_t deadline_us;     /* 0 = none */
 	struct loop_timer poll;  /* start -wait */
@@ -103,7 +104,7 @@ void reply_error(struct http_server_request *rq, int status, const char *details
 	__attribute__((format(printf, 4, 5)));
 void reply_text(struct http_server_request *rq, int status, const char *fields, const char *text);
 void reply_nomem(struct http_server_request *rq);
-void answer_http(struct op *op);
+void answer_http(const struct op *op, struct http_server_request *rq);
 void op_write(const struct op *op, struct json_writer *w); /* a success as an object */
 enum { OP_TEXT_SIZE = ERR_TEXT_SIZE + 100 };
 int op_refusal(const struct op *op, char text[OP_TEXT_SIZE]); /* anything else: HTTP's code and sentence */
@@ -117,6 +118,7 @@ void look_txid(struct control *c, struct http_server_request *rq, const char *qu
 void look_list(struct control *c, struct http_server_request *rq, const char *query);
 void look_info(struct control *c, struct http_server_request *rq, const char *query);
 void look_sync_status(struct control *c, struct http_server_request *rq, const char *query);
+void sync_status_write(struct managed *m, struct json_writer *w); /* one database of it */
 const char *look_status(const struct managed_facts *f); /* replicating, open, stopped */
 int look_open_count(const struct control *c);
 int look_count(const struct control *c);

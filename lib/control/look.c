@@ -164,42 +164,6 @@ void look_info(struct control *c, struct http_server_request *rq, const char *qu
 	reply_json(rq, 200, &body);
 }
 
-/* ---- /debug/sync-status: what is zero or empty is left out, but for path and active ---- */
-
-static void put_size(struct json_writer *w, const char *key, int64_t value)
-{
-	if (value)
-		put_int(w, key, value);
-}
-
-static void put_time(struct json_writer *w, const char *key, int64_t ms)
-{
-	char time[TEXT_TIME_SIZE];
-
-	if (ms)
-		put_text(w, key, text_time_trim(time, ms));
-}
-
-static void sync_status_one(struct managed *m, struct json_writer *w)
-{
-	struct managed_facts f;
-
-	managed_facts(m, &f);
-	json_object_begin(w);
-	put_text(w, "path", f.path);
-	json_key(w, "active");
-	json_bool(w, false);
-	if (f.txid) {
-		json_key(w, "txid");
-		json_uint(w, f.txid);
-	}
-	put_size(w, "wal_size", f.wal_size);
-	put_size(w, "last_synced_wal_offset", f.wal_offset);
-	put_size(w, "executor_waiter_count", f.waiting);
-	put_time(w, "executor_wait_started_at", f.waiting_since_ms);
-	json_object_end(w);
-}
-
 void look_sync_status(struct control *c, struct http_server_request *rq, const char *query)
 {
 	struct buf body = { .data = NULL };
@@ -211,6 +175,6 @@ void look_sync_status(struct control *c, struct http_server_request *rq, const c
 		return;
 	databases_begin(&w, &body);
 	for (struct managed *m = one ? one : store_next(c->o.store, NULL); m; m = one ? NULL : store_next(c->o.store, m))
-		sync_status_one(m, &w);
+		sync_status_write(m, &w);
 	databases_end(&w, rq, &body);
 }

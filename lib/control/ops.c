@@ -35,16 +35,39 @@ static void op_free(struct op *op)
 	free(op);
 }
 
-void op_finish(struct op *op, enum op_end end)
+static void answer(struct op *op)
 {
-	op->end = end;
-	if (op->c->o.persist && (op->kind == OP_START || op->kind == OP_STOP) &&
-	    (end == OP_DONE || (end == OP_ALREADY && !op->rpc)))
-		op->c->o.persist_state(op->c->o.ctx, op->p.path, op->kind == OP_START, op->p.config);
-	if (op->rq)
-		answer_http(op);
+	struct http_server_request *rq = op->rq;
+
+	op->rq = NULL;
+	if (rq)
+		answer_http(op, rq);
 	else if (op->run)
 		answer_rpc(op);
+	op->run = NULL;
+}
+
+static void persisted(void *arg)
+{
+	struct op *op = arg;
+
+	op->in_persist = false;
+	answer(op);
+	op_free(op);
+}
+
+void op_finish(struct op *op, enum op_end end)
+{
+	struct control *c = op->c;
+	bool lasts = op->kind == OP_START || op->kind == OP_STOP;
+
+	op->end = end;
+	if (lasts && c->o.persist && (end == OP_DONE || (end == OP_ALREADY && !op->rpc))) {
+		op->in_persist = true;
+		c->o.persist_state(c->o.ctx, op->p.path, op->kind == OP_START, op->p.config, persisted, op);
+		return;
+	}
+	answer(op);
 	op_free(op);
 }
 
@@ -194,6 +217,10 @@ void op_forget(struct op *op)
 
 void op_cancel(struct op *op)
 {
+	if (op->in_persist) {
+		answer(op); /* what was asked for is done */
+		return;
+	}
 	if (op->in_call)
 		store_call_forget(&op->call);
 	op->in_call = false;

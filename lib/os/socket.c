@@ -223,6 +223,24 @@ int os_accept(struct os_listener *l, int *fd)
 	return 0;
 }
 
+int os_connect_unix(const char *path, int *fd)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int errnum = 0;
+
+	*fd = -1;
+	if (strlen(path) >= sizeof(address.sun_path))
+		return EINVAL;
+	(void)strcpy(address.sun_path, path);
+	*fd = open_socket(AF_UNIX);
+	if (*fd >= 0 && connect(*fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
+		return 0;
+	errnum = errno;
+	os_net_close(*fd);
+	*fd = -1;
+	return errnum;
+}
+
 void os_finish_sending(int fd)
 {
 	(void)shutdown(fd, SHUT_WR);

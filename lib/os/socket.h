@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * socket.h - the side that listens: socket files and TCP ports for the event loop. What goes over an accepted connection
- * is net.h's (os_net_recv, os_net_send, os_net_close). Nothing here blocks, but a name instead of an address in
+ * socket.h - socket files, both sides, and TCP ports to listen on, for the event loop. What goes over a connection is
+ * net.h's (os_net_recv, os_net_send, os_net_close). Nothing here blocks, but a name instead of an address in
  * os_listen_tcp(), which is looked up for at most 5 s.
  */
 #ifndef RIVULET_OS_SOCKET_H
@@ -38,6 +38,8 @@ void os_listener_close(struct os_listener *l);
 /* The next connection: 0 and a descriptor that never blocks, or an errno: EAGAIN (none waits), ECONNABORTED (it is gone
  * again), EMFILE, ENFILE, ENOMEM, ENOBUFS (later). */
 int os_accept(struct os_listener *l, int *fd);
+/* The other side of a socket file: 0 and a descriptor that never blocks, or an errno: EAGAIN (its queue is full: later). */
+int os_connect_unix(const char *path, int *fd);
 /* The peer reads the end once it has read what was sent. */
 void os_finish_sending(int fd);
 

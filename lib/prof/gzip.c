@@ -45,7 +45,8 @@ void prof_gzip_store(struct buf *out, const uint8_t *bytes, size_t n)
 		uint8_t block[5] = { at + part == n, (uint8_t)part, (uint8_t)(part >> 8), (uint8_t)~part, (uint8_t)(~part >> 8) };
 
 		buf_append(out, block, sizeof(block));
-		buf_append(out, bytes + at, part);
+		if (part)
+			buf_append(out, bytes + at, part);
 		at += part;
 	} while (at < n);
 	put32(out, crc32_of(bytes, n));
@@ -205,7 +206,7 @@ static int read_codes(struct bits *b, struct code *literals, struct code *distan
 	       ? 0 : -1;
 }
 
-static void fixed_codes(struct code *literals, struct code *distances)
+static int fixed_codes(struct code *literals, struct code *distances)
 {
 	uint8_t lengths[LITERALS];
 
@@ -214,6 +215,7 @@ static void fixed_codes(struct code *literals, struct code *distances)
 	make_code(literals, lengths, LITERALS);
 	memset(lengths, 5, DISTANCES);
 	make_code(distances, lengths, DISTANCES);
+	return 0;
 }
 
 static int stored_block(struct bits *b, struct buf *out)
@@ -248,7 +250,7 @@ static int inflate(struct bits *b, struct buf *out)
 		if (type == 0) {
 			rc = stored_block(b, out);
 		} else {
-			rc = type == 2 ? read_codes(b, &literals, &distances) : (fixed_codes(&literals, &distances), 0);
+			rc = type == 2 ? read_codes(b, &literals, &distances) : fixed_codes(&literals, &distances);
 			if (!rc)
 				rc = expand_block(b, &literals, &distances, out);
 		}

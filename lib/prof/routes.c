@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 #include "lib/prof/routes.h"
 
+#include <fcntl.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/os/clock.h"
+#include "lib/os/file.h"
 #include "lib/prof/internal.h"
 
 #define NOSNIFF "X-Content-Type-Options: nosniff\r\n"
 #define TEXT NOSNIFF "Content-Type: text/plain; charset=utf-8\r\n"
+
+enum { CMDLINE_MAX = 128 << 10 };
 
 /* A request that is answered when its time is over. */
 struct run {
@@ -163,6 +167,12 @@ static void run_begin(struct prof_routes *p, struct http_server_request *rq, enu
 	on_timer(&r->timer);
 }
 
+void prof_routes_finish(struct prof_routes *p)
+{
+	while (p->runs)
+		run_finish(p->runs);
+}
+
 void prof_routes_free(struct prof_routes *p)
 {
 	while (p && p->runs) {
@@ -230,12 +240,18 @@ static void handle_collected(struct prof_routes *p, struct http_server_request *
 
 /* ---- the others ---- */
 
-static void handle_cmdline(struct http_server_request *rq, int argc, char *const *argv)
+static void handle_cmdline(struct http_server_request *rq)
 {
+	struct os_file f = OS_FILE_NONE;
 	struct buf body = { 0 };
+	uint8_t *room = buf_reserve(&body, CMDLINE_MAX);
+	size_t got = 0;
 
-	for (int i = 0; i < argc; i++)
-		buf_append(&body, argv[i], strlen(argv[i]) + (i + 1 < argc));
+	if (room && os_file_open(&f, "/proc/self/cmdline", O_RDONLY, 0, NULL) == 0) {
+		if (os_file_read(&f, room, CMDLINE_MAX, 0, &got, NULL) == 0 && got)
+			body.len = got - 1; /* the last one ends with a NUL too */
+		os_file_close(&f);
+	}
 	reply(rq, TEXT, &body);
 }
 
@@ -294,16 +310,24 @@ static bool is(const char *name, size_t n, const char *wanted)
 	return strlen(wanted) == n && !memcmp(name, wanted, n);
 }
 
-bool prof_handle(struct prof_routes *p, struct http_server_request *rq, int argc, char *const *argv)
+/* What follows /debug/pprof/, also in the form that proxies get ("GET http://localhost/debug/pprof/"). */
+static const char *below(const char *target)
 {
 	static const char prefix[] = "/debug/pprof/";
+
+	if (!strncmp(target, "http://", 7))
+		target += 7 + strcspn(target + 7, "/");
+	return strncmp(target, prefix, sizeof(prefix) - 1) ? NULL : target + sizeof(prefix) - 1;
+}
+
+bool prof_handle(struct prof_routes *p, struct http_server_request *rq)
+{
 	static const char no_trace[] = "{\"error\":\"execution trace not supported\"}\n";
-	const char *name, *query;
+	const char *name = below(rq->target), *query;
 	size_t n;
 
-	if (strncmp(rq->target, prefix, sizeof(prefix) - 1))
+	if (!name)
 		return false;
-	name = rq->target + sizeof(prefix) - 1;
 	n = strcspn(name, "?");
 	query = name[n] ? name + n + 1 : NULL;
 	if (!n)
@@ -311,7 +335,7 @@ bool prof_handle(struct prof_routes *p, struct http_server_request *rq, int argc
 	else if (is(name, n, "profile"))
 		handle_cpu(p, rq, query);
 	else if (is(name, n, "cmdline"))
-		handle_cmdline(rq, argc, argv);
+		handle_cmdline(rq);
 	else if (is(name, n, "symbol"))
 		handle_symbol(rq, query);
 	else if (is(name, n, "trace"))

@@ -17,7 +17,9 @@ struct prof_routes;
 struct prof_routes *prof_routes_create(struct loop *loop, struct err *e);
 /* Ends what runs; those requests are not answered any more. */
 void prof_routes_free(struct prof_routes *p);
-/* false: the target is none of ours. argv as of main(), for /debug/pprof/cmdline. */
-bool prof_handle(struct prof_routes *p, struct http_server_request *rq, int argc, char *const *argv);
+/* Answers what runs now, with what there is: the daemon stops. */
+void prof_routes_finish(struct prof_routes *p);
+/* false: the target is none of ours. */
+bool prof_handle(struct prof_routes *p, struct http_server_request *rq);
 
 #endif

@@ -15,7 +15,7 @@
 #else
 #define TSAN 0
 #endif
-#define KEPT __attribute__((noinline, noclone)) /* each ends with sink++, so that no call is its last act */
+#define KEPT __attribute__((noinline)) /* each ends with sink++, so that no call is its last act */
 
 static _Thread_local volatile int sink;
 
@@ -155,7 +155,7 @@ static void stop_all(void)
 TEST(every_thread_shows_what_it_does)
 {
 	struct os_thread_state t[16];
-	int n, sleepers = 0, spinners = 0, self = 0;
+	int n = 0, sleepers = 0, spinners = 0, self = 0;
 
 	os_thread_begin(NULL);
 	for (int i = 0; i < 3; i++)

@@ -10,7 +10,7 @@
 #include "lib/prof/internal.h"
 #include "tests/support/tmpdir.h"
 
-#define KEPT __attribute__((noinline, noclone))
+#define KEPT __attribute__((noinline))
 
 static struct err e;
 

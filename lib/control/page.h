@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * page.h - the status page, GET / (control.md §2.7): one HTML file (page.html) that fetches nothing but /events, /list and
+ * /info of the daemon that serves it. Constants; any thread.
+ */
+#ifndef RIVULET_CONTROL_PAGE_H
+#define RIVULET_CONTROL_PAGE_H
+
+#include <stddef.h>
+
+/* The bytes; *n of them. */
+const char *page_html(size_t *n);
+/*
+ * Field lines of its reply ("Name: value\r\n"). The policy allows its own script and style, by their hashes, and requests
+ * to where it came from: whatever a database or an error is called, no other script runs.
+ */
+const char *page_fields(void);
+
+#endif
