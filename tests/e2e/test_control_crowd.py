@@ -5,6 +5,7 @@ specification allows, and at the end the replica holds exactly what was committe
 RIVULET_CROWD_SECONDS: how long (6)."""
 import os
 import random
+import socket
 import threading
 import time
 
@@ -31,6 +32,7 @@ class Crowd:
         self.t, self.c, self.db, self.url = t, c, db, url
         self.until = time.monotonic() + SECONDS
         self.problems, self.counts, self.lock = [], {}, threading.Lock()
+        self.event_bytes = 0
 
     def one(self, rnd):
         path = rnd.choice(["/start"] * 4 + ["/stop"] * 2 + ["/register"] * 3 + ["/unregister"] + ["/sync"] * 4 + ["/wait"] * 2)
@@ -57,12 +59,33 @@ class Crowd:
             with self.lock:
                 self.problems.append("client %d: %r" % (seed, e))
 
+    def listen(self):
+        """Two readers of events are there all the time; one of them never reads."""
+        peers = []
+        for _ in range(2):
+            s = socket.socket(socket.AF_UNIX)
+            s.connect(self.t.path("s.sock"))
+            s.sendall(b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
+            peers.append(s)
+
+        def read():
+            while peers[0].recv(65536):
+                self.event_bytes += 1
+        thread = threading.Thread(target=read, daemon=True)
+        thread.start()
+        return peers
+
     def run(self):
+        peers = self.listen()
         threads = [threading.Thread(target=self.client, args=(seed,)) for seed in range(CLIENTS)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
+        lib.check(self.event_bytes > 0, "no events")
+        for s in peers:
+            s.shutdown(socket.SHUT_RDWR)
+            s.close()
 
 
 @lib.limit(int(SECONDS) + 120)
