@@ -209,6 +209,7 @@ static void on_event(void *ctx, enum store_event what, struct managed *m, const 
 {
 	struct control *c = ctx;
 	struct pending_event *p;
+	struct managed_facts f;
 
 	if (merges(c, what, m, detail))
 		return;
@@ -220,8 +221,9 @@ static void on_event(void *ctx, enum store_event what, struct managed *m, const 
 	*c->events.pending_end = p;
 	c->events.pending_end = &p->next;
 	c->events.pending_count++;
-	/* A database that goes cannot be asked later. */
-	if (what == STORE_EVENT_UNREGISTERED || c->events.pending_count >= PENDING_MAX) {
+	/* A database that goes cannot be asked later; that begins with its being forgotten. */
+	managed_facts(m, &f);
+	if (store_find(c->o.store, f.path) != m || c->events.pending_count >= PENDING_MAX) {
 		flush(c);
 	} else if (!loop_timer_armed(&c->events.flush)) {
 		c->events.flush.fire = on_flush;

@@ -9,6 +9,7 @@
 
 #include "lib/os/net.h"
 #include "lib/os/point.h"
+#include "lib/os/thread.h"
 
 /* glibc's plugins want more than musl; only touched pages cost anything. */
 enum { STACK_BYTES = 256 << 10 };
@@ -63,6 +64,7 @@ static void *look_up(void *ctx)
 	struct lookup *l = ctx;
 	uint64_t one = 1;
 
+	os_thread_begin("resolver");
 	l->code = getaddrinfo(l->host, NULL, &hints, &list);
 	l->errnum = errno;
 	if (l->code == 0) {
@@ -88,6 +90,7 @@ static int start_thread(struct lookup *l)
 		return rc;
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attr, STACK_BYTES);
+	os_thread_creating();
 	rc = pthread_create(&thread, &attr, look_up, l);
 	pthread_attr_destroy(&attr);
 	return rc;

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A headless Chromium spoken to over its debugging pipe: pages, scripts in them, screenshots. Standard library only."""
 import base64
+import fcntl
 import json
 import os
 import select
@@ -27,8 +28,11 @@ class Browser:
     """One page. Errors that its scripts throw, and what it may not load, are collected in `errors`."""
 
     def __init__(self, folder, width=1200, height=900, dark=False):
-        to_read, self.to = os.pipe()
-        self.source, to_write = os.pipe()
+        pipes = os.pipe() + os.pipe()
+        # Out of the way of the shell's 3, 4, 8 and 9.
+        to_read, self.to, self.source, to_write = (fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 20) for fd in pipes)
+        for fd in pipes:
+            os.close(fd)
         flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--no-proxy-server",
                  "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
                  "--user-data-dir=" + folder, "--remote-debugging-pipe", "about:blank"]

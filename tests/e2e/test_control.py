@@ -487,6 +487,56 @@ def test_addr(t):
     lib.check(not t.exists("a.sock") and not t.exists("s.sock"))
 
 
+def test_rows_of_other_applets(t):
+    """84 to 94, which have tests of their own elsewhere; here because the list is one."""
+    program, db = t.link("litestream"), t.database("x.db")
+    b = "file://" + t.path("b")
+    lib.equal(t.ok("ltx", "-json", "file://" + t.path("empty"), program=program), "[]\n")
+    lib.equal(t.error("restore", b, program=program), ["Error: -o is required when restoring from a replica URL",
+                                                       "Try: litestream restore -o /path/to/db " + b])
+    lib.equal(t.run("replicate", "-once", db, b, program=program).code, 0)
+    lib.check(t.files("b"), "no LTX files")
+    lib.equal(t.run("restore", "-o", t.path("O"), b, program=program).code, 0)
+    lib.contains(t.run("restore", "-o", t.path("O"), b, program=program).err,
+                 "already exists and is not empty: %s. Use -force to overwrite" % t.path("O"))
+    lib.equal(list(json.loads(t.ok("restore", "-json", "-o", t.path("O2"), b, program=program)))[:2], ["db_path", "replica"])
+    lib.contains(t.run("replicate", db, program=program).err, "Error: must specify at least one replica URL for " + db)
+    lib.contains(t.run("replicate", db, b, "-exec", "y", program=program).err, 'flag "-exec" must be positioned before ')
+    r = t.run("replicate", "-exec", 'sh -c "exit 3"', db, b, program=program)
+    lib.equal((r.code, r.err.splitlines()[-1]), (3, "Error: exit status 3"))
+    file = control.config(t, ["path: ${D}/a.db\nreplica:\n  path: /r"])
+    env = {"D": t.dir}
+    lib.contains(t.ok("databases", "-config", file, program=program, env=env), t.path("a.db"))
+    lib.contains(t.ok("databases", "-config", file, "-no-expand-env", program=program, env=env), "${D}/a.db")
+    lib.write_file(t.path("l.yml"), b"levels: [{interval: 0}]\n")
+    lib.equal(t.run("databases", "-config", t.path("l.yml"), program=program).err.splitlines()[-1],
+              "Error: levels[0].interval: compaction interval must be greater than 0 (got 0s)")
+    lib.write_file(t.path("j.yml"), json.dumps({"dbs": [{"path": db, "replica": {"path": "/r"}}]}).encode())
+    lib.contains(t.ok("databases", "-config", t.path("j.yml"), program=program), db)
+
+
+def test_profiles(t):
+    """96 to 101 as far as they need no Go; test_pprof.py has the rest."""
+    d, c, db = one(t)
+    codes = []
+
+    def profile():
+        codes.append(c.get("/debug/pprof/profile?seconds=1").code)
+    threads = [threading.Thread(target=profile) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    lib.equal(c.get("/list").code, 200)
+    for thread in threads:
+        thread.join()
+    lib.equal(sorted(codes), [200, 500])
+    for name in ("heap", "allocs", "goroutine", "block", "mutex", "threadcreate"):
+        lib.equal(c.get("/debug/pprof/" + name).bytes[:2], b"\x1f\x8b", name)
+    lib.equal(c.get("/debug/pprof/goroutine?debug=2").headers["Content-Type"], "text/plain; charset=utf-8")
+    r = c.get("/debug/pprof/nope")
+    lib.equal((r.code, r.text), (404, "Unknown profile\n"))
+    lib.equal((c.get("/debug/pprof").code, c.get("/debug/pprof").headers["Location"]), (301, "/debug/pprof/"))
+
+
 # ---- our extensions: waiting, events ----
 
 def test_wait(t):

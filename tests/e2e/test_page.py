@@ -186,3 +186,29 @@ def test_page_of_many(t):
         lib.equal(page.errors, [])
     finally:
         page.close()
+
+
+@lib.limit(240)
+def test_page_of_the_daemon(t):
+    browser.find()
+    db = t.database("app.db")
+    config = t.path("rivulet.yml")
+    lib.write_file(config, ("addr: 127.0.0.1:0\nsocket:\n  enabled: true\n  path: %s\ndbs:\n  - path: %s\n    replica:\n"
+                            "      url: file://%s\n" % (t.path("s.sock"), db, t.path("replica"))).encode())
+    d = t.daemon("replicate", "-config", config)
+    url = re.search(r"url=\"?(http://[0-9.:]+/)metrics", d.wait_log("serving metrics on")).group(1)
+    page = browser.Browser(t.path("profile"))
+    try:
+        page.open(url)
+        page.wait("document.getElementById('link')&&document.getElementById('link').className=='live'", "the connection")
+        page.wait(in_row(db, "in step"), "the database")
+        lib.equal(page.run("document.querySelector('.st').textContent"), "replicating")
+        before = page.run("document.querySelector('li .v').textContent")
+        t.insert(db, 2000)
+        page.wait("document.querySelector('li .v').textContent!=" + json.dumps(before), "the next TXID")
+        page.wait(in_row(db, "max "), "the plot of what was written")
+        lib.equal([e for e in page.errors if "Content Security" in str(e) or isinstance(e, dict)], [])
+        lib.equal(d.stop(), 0)
+        page.wait("document.getElementById('link').className=='off'", "the end of the connection")
+    finally:
+        page.close()

@@ -42,6 +42,13 @@ def begin(t, databases=("app.db",)):
     return d, c, port
 
 
+def buckets(t, c, text):
+    """The documents name buckets; a build without S3 is given folders instead."""
+    r = c.post("/register", {"path": t.path("probe.db"), "replica_url": "s3://bucket/probe"})
+    c.post("/unregister", {"path": t.path("probe.db")})
+    return re.sub(r"s3://\w+/", "file://" + t.dir + "/", text) if "are not supported" in r.text else text
+
+
 # ---- "Debug IPC" ----
 
 def test_debugging_guide(t):
@@ -56,10 +63,10 @@ def test_debugging_guide(t):
     lib.equal(shell(t, 'curl -sS --unix-socket /var/run/litestream.sock "http://localhost/txid?path=/none"'),
               '{"error":"database not found"}\n')
     new = t.path("data/new.db")
-    register = """curl -sS --unix-socket /var/run/litestream.sock -X POST \\
+    register = buckets(t, c, """curl -sS --unix-socket /var/run/litestream.sock -X POST \\
   -H "Content-Type: application/json" \\
   -d '{"path":"/data/new.db","replica_url":"s3://bucket/path"}' \\
-  http://localhost/register"""
+  http://localhost/register""")
     lib.equal(shell(t, register), '{"status":"registered","path":"%s"}\n' % new)
     lib.equal(shell(t, register), '{"status":"already_registered","path":"%s"}\n' % new)
     lib.equal(shell(t, register.replace('"}', '","strict":true}')), '{"error":"database already registered"}\n')
@@ -103,8 +110,9 @@ def test_endpoints_document(t):
               '{"txid":%d}\n' % r["txid"])
     lib.contains(shell(t, "litestream list -socket /var/run/litestream.sock"), db + " [replicating] (last sync: ")
     lib.contains(shell(t, "litestream sync -socket /var/run/litestream.sock /path/to/my.db"), "db_path: " + db)
-    lib.contains(shell(t, "litestream register -socket /var/run/litestream.sock -replica s3://mybucket/my.db /data/my2.db"),
-                 "status: registered\n")
+    lib.contains(shell(t, buckets(
+        t, c, "litestream register -socket /var/run/litestream.sock -replica s3://mybucket/my.db /data/my2.db")),
+        "status: registered\n")
     lib.contains(shell(t, "litestream unregister -socket /var/run/litestream.sock /data/my2.db"), "status: unregistered\n")
 
 

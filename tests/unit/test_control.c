@@ -446,6 +446,22 @@ TEST(events)
 	end();
 }
 
+/* What happens to a database between its being forgotten and its end is told while it can be asked. */
+TEST(events_of_a_database_that_goes)
+{
+	int a;
+
+	BEGIN(1);
+	a = ck_open(&t, "GET", "/events", "", NULL);
+	ck_read(&t, a);
+	sk_sql(&t.k, 0, "INSERT INTO t VALUES (1, 'x')");
+	CHECK(strstr(ck_post(&t, "/unregister", "{'path':'P0'}"), "\"status\":\"unregistered\""));
+	CHECK(sk_run(&t.k, SK_SECOND));
+	CHECK(strstr(ck_read(&t, a), "\"event\":\"unregistered\""));
+	CHECK(strstr(t.text, "\"event\":\"stopped\""));
+	end();
+}
+
 TEST(events_of_a_quiet_daemon)
 {
 	int a;
