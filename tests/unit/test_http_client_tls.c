@@ -359,6 +359,38 @@ TEST(big_bodies)
 	stop();
 }
 
+static void *ask_often(void *ctx)
+{
+	struct web *w = ctx;
+
+	for (int i = 0; i < 6; i++) {
+		if (web_ask(w, client, "https://localhost:%d/", server.port) < 0)
+			break;
+		if (i % 3 == 2)
+			http_client_close_idle(client);
+	}
+	return NULL;
+}
+
+TEST(many_threads_share_a_client)
+{
+	struct http_client_options o = { .ca_file = file_of("ca.pem", CERTS_CA), .pool_idle_max = 2 };
+	static struct web webs[6];
+	pthread_t threads[6];
+
+	CHECK_OK(start(CERTS_GOOD, CERTS_LEAF_KEY, o), &err);
+	server.no_sessions = true;
+	memset(webs, 0, sizeof(webs));
+	for (int i = 0; i < 6; i++)
+		CHECK_INT(pthread_create(&threads[i], NULL, ask_often, &webs[i]), 0);
+	for (int i = 0; i < 6; i++)
+		pthread_join(threads[i], NULL);
+	for (int i = 0; i < 6; i++)
+		CHECK_OK(webs[i].rc, &webs[i].e);
+	CHECK_INT(atomic_load(&server.requests), 36);
+	stop();
+}
+
 TEST(failing_calls)
 {
 	struct http_client_options o = { .ca_file = file_of("ca.pem", CERTS_CA) };
