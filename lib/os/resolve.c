@@ -2,6 +2,7 @@
 /* Names to addresses: getaddrinfo() on a thread that may be left behind. */
 #include <netdb.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -83,6 +84,7 @@ static int start_thread(struct lookup *l)
 {
 	pthread_attr_t attr;
 	pthread_t thread;
+	sigset_t all, before;
 	int rc;
 
 	rc = pthread_attr_init(&attr);
@@ -91,7 +93,10 @@ static int start_thread(struct lookup *l)
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attr, STACK_BYTES);
 	os_thread_creating();
+	sigfillset(&all); /* signals are the loop's */
+	pthread_sigmask(SIG_SETMASK, &all, &before);
 	rc = pthread_create(&thread, &attr, look_up, l);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&attr);
 	return rc;
 }
