@@ -13,6 +13,7 @@
 #include "lib/base/log.h"
 #include "lib/os/pool.h"
 #include "lib/replica/settings.h"
+#include "lib/replica/stats.h"
 #include "s3/objects.h"
 
 enum { LEVEL_DIGITS = 4, HEADS_AT_ONCE = 6 };
@@ -26,6 +27,30 @@ struct s3_replica {
 static struct s3_replica *self(struct replica *r)
 {
 	return (struct s3_replica *)r;
+}
+
+/* ---- figures ---- */
+
+/* GET LIST PUT DELETE, as the metrics have them; what else is asked counts as the one that it serves. */
+static enum replica_operation operation_of(const char *operation)
+{
+	if (strcmp(operation, "ListObjectsV2") == 0)
+		return REPLICA_LIST;
+	if (strcmp(operation, "GetObject") == 0 || strcmp(operation, "HeadObject") == 0)
+		return REPLICA_GET;
+	return strncmp(operation, "DeleteObject", 12) == 0 ? REPLICA_DELETE : REPLICA_PUT;
+}
+
+static void observe(const struct s3_request_end *end)
+{
+	enum replica_operation op = operation_of(end->operation);
+	bool failed = end->status < 200 || end->status > 299;
+
+	replica_stats_done("s3", op, end->us);
+	if (failed)
+		replica_stats_failed("s3", op, end->code[0] ? end->code : "Network");
+	else
+		replica_stats_bytes("s3", op, op == REPLICA_PUT ? end->sent : op == REPLICA_GET ? end->received : 0);
 }
 
 /* ---- keys ---- */
@@ -437,7 +462,7 @@ static int init(struct s3_replica *r, const struct replica_settings *s, struct e
 	r->base.region = r->settings.region;
 	r->base.endpoint = r->settings.endpoint;
 	r->base.lease = s->lease == REPLICA_YES;
-	return s3_client_open(&r->settings, &r->client, e);
+	return s3_client_open(&r->settings, observe, &r->client, e);
 }
 
 int replica_s3_open(const struct replica_settings *s, unsigned flags, struct replica **out, struct err *e)
