@@ -8,7 +8,6 @@
 #include "lib/base/log.h"
 #include "lib/base/text.h"
 #include "lib/os/file.h"
-#include "lib/store/folder.h"
 
 static bool is_file_replica(const char *path)
 {
@@ -40,13 +39,18 @@ int place_expand(const char *word, char **path, struct err *e)
 	return rc;
 }
 
-int place_config(const struct place_flags *f, int log_fd, struct config *c, struct err *e)
+int place_read_config(const struct place_flags *f, struct config *c, struct err *e)
 {
 	const char *path = f->config, *from_env = getenv("LITESTREAM_CONFIG");
 
 	if (!path[0])
 		path = from_env && from_env[0] ? from_env : "/etc/litestream.yml";
-	if (config_load(path, !f->no_expand_env, c, e))
+	return config_load(path, !f->no_expand_env, c, e);
+}
+
+int place_config(const struct place_flags *f, int log_fd, struct config *c, struct err *e)
+{
+	if (place_read_config(f, c, e))
 		return -1;
 	applet_log_as(&c->logging, log_fd);
 	return 0;
@@ -148,35 +152,59 @@ void place_free(struct place *p)
 
 /* ---- all of them ---- */
 
-struct each {
-	const struct config_db *db;
-	int (*visit)(void *ctx, const struct config_db *db, const char *path, const char *relative, struct err *e);
+struct folder_rule place_rule(const struct config_db *db, const char *skip[PLACE_SKIPS])
+{
+	int n = 0;
+
+	if (db->meta_path)
+		skip[n++] = db->meta_path;
+	if (db->meta_dir)
+		skip[n++] = db->meta_dir;
+	/* A replica below the folder holds no databases, and many files. */
+	if (db->replica_count && db->replicas[0].settings.path && db->replicas[0].settings.path[0] == '/')
+		skip[n++] = db->replicas[0].settings.path;
+	skip[n] = NULL;
+	return (struct folder_rule){ .dir = db->dir, .pattern = db->pattern, .recursive = db->recursive, .skip = skip };
+}
+
+struct scan {
+	int (*visit)(void *ctx, const char *path, const char *relative, struct err *e);
 	void *ctx;
 	bool any;
 };
 
 static int visit_found(void *ctx, const char *path, const char *relative, struct err *e)
 {
-	struct each *each = ctx;
+	struct scan *s = ctx;
 
-	each->any = true;
-	return each->visit(each->ctx, each->db, path, relative[0] ? relative : NULL, e);
+	s->any = true;
+	return s->visit(s->ctx, path, relative[0] ? relative : NULL, e);
 }
 
-static int visit_entry(struct each *each, struct err *e)
+int place_scan(const struct config_db *db, int (*visit)(void *ctx, const char *path, const char *relative, struct err *e),
+               void *ctx, struct err *e)
 {
-	const struct config_db *db = each->db;
-	const char *skip[] = { db->meta_dir ? db->meta_dir : db->meta_path, NULL };
-	const struct folder_rule rule = { .dir = db->dir, .pattern = db->pattern, .recursive = db->recursive, .skip = skip };
-	int rc;
+	const char *skip[PLACE_SKIPS];
+	const struct folder_rule rule = place_rule(db, skip);
+	struct scan s = { .visit = visit, .ctx = ctx };
+	int rc = folder_scan(&rule, visit_found, &s, e);
 
-	if (db->path)
-		return each->visit(each->ctx, db, db->path, NULL, e);
-	each->any = false;
-	rc = folder_scan(&rule, visit_found, each, e);
-	if (!rc && !each->any && !db->watch)
+	if (!rc && !s.any && !db->watch)
 		return err_set(e, ERR_NOT_FOUND, "no SQLite databases found in directory %s with pattern %s", db->dir, db->pattern);
 	return rc;
+}
+
+struct each {
+	const struct config_db *db;
+	int (*visit)(void *ctx, const struct config_db *db, const char *path, const char *relative, struct err *e);
+	void *ctx;
+};
+
+static int visit_one(void *ctx, const char *path, const char *relative, struct err *e)
+{
+	struct each *each = ctx;
+
+	return each->visit(each->ctx, each->db, path, relative, e);
 }
 
 int place_each(const struct config *c, int (*visit)(void *ctx, const struct config_db *db, const char *path,
@@ -185,7 +213,7 @@ int place_each(const struct config *c, int (*visit)(void *ctx, const struct conf
 {
 	for (int i = 0; i < c->db_count; i++) {
 		struct each each = { .db = &c->dbs[i], .visit = visit, .ctx = ctx };
-		int rc = visit_entry(&each, e);
+		int rc = each.db->dir ? place_scan(each.db, visit_one, &each, e) : visit(ctx, each.db, each.db->path, NULL, e);
 
 		if (rc)
 			return rc;

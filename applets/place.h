@@ -10,6 +10,7 @@
 
 #include "lib/config/config.h"
 #include "lib/replica/replica.h"
+#include "lib/store/folder.h"
 
 /* The -config and -no-expand-env flags of an applet. */
 struct place_flags {
@@ -19,10 +20,9 @@ struct place_flags {
 #define PLACE_FLAGS_DEFAULT { .config = "" }
 #define PLACE_FLAGS(f) { "config", FLAG_TEXT, &(f).config, NULL }, { "no-expand-env", FLAG_BOOL, &(f).no_expand_env, NULL }
 
-/*
- * Reads the file that -config names, else $LITESTREAM_CONFIG, else /etc/litestream.yml, and sets up the log as it says:
- * to standard error where it says so, else to log_fd.
- */
+/* Reads the file that -config names, else $LITESTREAM_CONFIG, else /etc/litestream.yml. */
+int place_read_config(const struct place_flags *f, struct config *c, struct err *e);
+/* The same, and sets up the log as it says: to standard error where it says so, else to log_fd. */
 int place_config(const struct place_flags *f, int log_fd, struct config *c, struct err *e);
 
 /* Absolute, clean, ~ expanded; malloc'ed. */
@@ -45,6 +45,16 @@ enum { PLACE_REPLICAS_MAX = 64 };
 int place_open(const char *word, const struct place_flags *f, const char *only, int log_fd, struct place *out,
                struct err *e);
 void place_free(struct place *p);
+
+/*
+ * What a folder entry finds now (folder_scan of lib/store/folder.h). The folders of its own local state are left out.
+ * `no SQLite databases found in directory D with pattern P`, unless it is watched.
+ */
+int place_scan(const struct config_db *db, int (*visit)(void *ctx, const char *path, const char *relative, struct err *e),
+               void *ctx, struct err *e);
+/* The rule of a folder entry; skip must have room for PLACE_SKIPS. */
+enum { PLACE_SKIPS = 4 };
+struct folder_rule place_rule(const struct config_db *db, const char *skip[PLACE_SKIPS]);
 
 /*
  * Every database of the file, folders scanned: in the order of the file, then of names. relative: below the folder of a

@@ -1,45 +1,60 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From the command line to what runs: checks in Litestream's order, the restore before the start, then once.c or
- * daemon.c.
+ * From the command line to what runs: checks in Litestream's order, the configuration, then once.c or daemon.c.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "applets/applet.h"
 #include "applets/command.h"
+#include "applets/derive.h"
 #include "applets/output.h"
-#include "applets/place.h"
 #include "applets/replicate.h"
 #include "lib/base/log.h"
 #include "lib/base/text.h"
 #include "lib/os/file.h"
-#include "lib/os/program.h"
-#include "lib/restore/restore.h"
+#include "lib/os/process.h"
 
 static const char help[] =
-	"Follows a database and keeps a replica of it up to date.\n"
+	"Follows databases and keeps replicas of them up to date.\n"
 	"\n"
 	"Usage:\n"
 	"\n"
+	"\t@ replicate [arguments]\n"
 	"\t@ replicate [arguments] DB_PATH REPLICA_URL\n"
 	"\n"
-	"REPLICA_URL is file:///folder or the path of a folder. Replication goes on\n"
-	"until SIGINT or SIGTERM; a second signal skips what is not uploaded yet.\n"
+	"Without words the databases are those of the configuration file. REPLICA_URL may\n"
+	"be the path of a folder. Replication goes on until SIGINT or SIGTERM; a second\n"
+	"signal skips what is not uploaded yet. SIGHUP reads the configuration again,\n"
+	"SIGUSR1 logs the state of every database.\n"
 	"\n"
 	"Arguments:\n"
 	"\n"
+	"\t-config PATH                 default $LITESTREAM_CONFIG, else /etc/litestream.yml\n"
+	"\t-no-expand-env               take $NAME in the configuration file as it is\n"
 	"\t-exec COMMAND                run COMMAND, pass signals on to it, end with it and\n"
 	"\t                             with its exit status\n"
 	"\t-once                        replicate what is there now, then exit\n"
-	"\t-restore-if-db-not-exists    first restore the database when it is missing\n"
+	"\t-force-snapshot              with -once: take a snapshot of each database\n"
+	"\t-enforce-retention           with -once: delete what retention lets go of\n"
+	"\t-restore-if-db-not-exists    first restore databases that are missing\n"
+	"\t-socket PATH                 listen for control commands there\n"
+	"\t-ready-fd N                  write a newline to descriptor N when all are looked after\n"
 	"\t-log-level LEVEL             trace, debug, info, warn or error; info\n"
+	"\n"
+	"Runtime control commands (start, stop, sync, register, unregister, info, list)\n"
+	"require the daemon control socket. Enable it in the configuration file:\n"
+	"\n"
+	"\tsocket:\n"
+	"\t  enabled: true\n"
+	"\t  path: /var/run/litestream.sock\n"
 	"\n"
 	"Applications need a busy timeout (PRAGMA busy_timeout): for a few milliseconds\n"
 	"now and then a checkpoint keeps writers out.\n"
 	"\n"
 	"Examples:\n"
 	"\n"
+	"\t$ @ replicate -config /etc/litestream.yml\n"
 	"\t$ @ replicate /data/app.db file:///backup/app\n"
 	"\t$ @ replicate -restore-if-db-not-exists -exec './server' /data/app.db /backup/app\n";
 
@@ -60,136 +75,152 @@ static int check_words(const struct replicate *r, int argc, char **argv, int fir
 		return err_set(e, ERR_INVALID, "flag \"%s\" must be positioned before DB_PATH and REPLICA_URL arguments", flag);
 	if (argc - first == 1)
 		return err_set(e, ERR_INVALID, "must specify at least one replica URL for %s", argv[first]);
-	if (argc > first && r->config[0])
+	if (argc > first && r->place.config[0])
 		return err_set(e, ERR_INVALID, "cannot specify a replica URL and the -config flag");
-	if (r->once && r->exec[0])
+	return 0;
+}
+
+/* What is known only with the configuration. */
+static int check_combination(const struct replicate *r, const struct config *c, struct err *e)
+{
+	if (r->once && c->exec[0])
 		return err_set(e, ERR_INVALID, "cannot specify -once flag with -exec");
+	if (r->force_snapshot && !r->once)
+		return err_set(e, ERR_INVALID, "cannot specify -force-snapshot flag without -once");
+	if (r->enforce_retention && !r->once)
+		return err_set(e, ERR_INVALID, "cannot specify -enforce-retention flag without -once");
+	return 0;
+}
+
+static void apply_flags(const struct replicate *r, struct config *c)
+{
+	if (r->exec[0])
+		c->exec = r->exec;
+	if (r->socket[0]) {
+		c->socket.enabled = true;
+		c->socket.path = r->socket;
+	}
+}
+
+int replicate_read_config(const struct replicate *r, struct config *c, struct err *e)
+{
+	if (place_read_config(&r->place, c, e))
+		return -1;
+	apply_flags(r, c);
 	return 0;
 }
 
 /* A folder may be given as a path; whatever looks like nothing of the kind was meant to be a URL. */
-static int open_replica(const char *word, struct replica **out, struct err *e)
+static int config_of(const struct replicate *r, char **words, struct config *c, struct err *e)
 {
-	char *cwd = NULL, *home, *path = NULL;
-	int rc;
-
-	if (replica_is_url(word) || !strchr("/.~", word[0]) || !word[0])
-		return replica_from_url(word, out, e);
-	if (os_cwd(&cwd, e))
-		return -1;
-	home = os_home();
-	rc = text_path_expand(word, cwd, home, &path, e);
-	if (!rc)
-		rc = replica_file_create(path, out, e);
-	free(path);
-	free(home);
-	free(cwd);
-	return rc;
-}
-
-static int expand_path(const char *word, char **out, struct err *e)
-{
+	struct config_context x = { .cwd = NULL };
+	bool is_path = !replica_is_url(words[1]) && words[1][0] && strchr("/.~", words[1][0]);
 	char *cwd = NULL, *home;
 	int rc;
 
 	if (os_cwd(&cwd, e))
 		return -1;
 	home = os_home();
-	rc = text_path_expand(word, cwd, home, out, e);
+	x.cwd = cwd;
+	x.home = home;
+	rc = config_of_words(words[0], words[1], is_path, &x, c, e);
 	free(home);
 	free(cwd);
+	if (!rc)
+		apply_flags(r, c);
 	return rc;
 }
 
-/* control.md §5.3. Nothing to restore is a fresh start; anything else that fails ends the program. */
-static int restore_first(struct replicate *r, struct err *e)
+void replicate_set_log(const struct replicate *r, const struct config *c)
 {
-	static atomic_bool stop;
-	const struct restore_target newest = { 0 };
-	const struct restore_options o = { .output = r->managed.db.path, .cancel = &stop };
-	struct restore_plan plan = { 0 };
-	struct restore_result result;
-	struct os_stat st;
-	int rc;
+	enum log_level level;
 
-	if (!os_stat(r->managed.db.path, &st, NULL)) {
-		log_info("database exists, skipping restore", LS("path", r->managed.db.path));
-		return 0;
-	}
-	log_info("attempting restore before replication", LS("path", r->managed.db.path));
-	rc = restore_make(r->managed.replicas[0].replica, &newest, false, &o, &plan, &result, e);
-	restore_plan_free(&plan);
-	if (rc && err_is(e, ERR_UNAVAILABLE)) {
-		log_info("no backup found, starting fresh", LS("path", r->managed.db.path));
-		return 0;
-	}
-	if (rc)
-		return err_wrap(e, "restore failed");
-	log_info("restore completed", LS("path", r->managed.db.path));
-	return 0;
+	applet_log_as(&c->logging, 1);
+	if (!r->log_level[0])
+		return;
+	log_parse_level(r->log_level, &level);
+	log_set_level(level);
 }
 
-static int run(struct replicate *r, char **words)
+static void say_hello(const struct replicate *r, const struct config *c)
+{
+	const char *level = r->log_level, *environment = getenv("LOG_LEVEL");
+
+	if (!level[0] && environment && environment[0])
+		level = environment;
+	if (!level[0])
+		level = r->from_words ? "INFO" : c->logging.level;
+	log_info("litestream", LS("version", applet_version_text()), LS("level", level));
+	if (c->mcp_addr[0])
+		log_warn("this build has no MCP server; mcp-addr is ignored", LS("addr", c->mcp_addr));
+	if (c->socket.permissions & ~0777u)
+		log_warn("socket permissions have bits outside 0777; a leading 0 makes them octal",
+		         LI("permissions", c->socket.permissions));
+	if (!c->db_count)
+		log_error("no databases specified in configuration");
+}
+
+static int run(struct replicate *r, struct config *c, char **words)
 {
 	struct err e = ERR_INIT;
-	char **command = NULL, *path = NULL;
 	int status;
 
-	if (db_library_check(&e) || expand_path(words[0], &path, &e) || open_replica(words[1], &r->managed.replicas[0].replica, &e))
+	say_hello(r, c);
+	if (db_library_check(&e) < 0)
 		goto fail;
-	r->managed.db.path = path;
-	if (words[2]) {
+	if (r->from_words && words[2]) {
 		err_set(&e, ERR_INVALID, "multiple replicas on a single database are no longer supported");
 		goto fail;
 	}
-	if (r->exec[0] && command_split(r->exec, &command, &e))
+	if (config_check(c, &e) || (c->exec[0] && command_split(c->exec, &r->command, &e)))
 		goto fail;
-	if (r->restore && restore_first(r, &e))
+	if (derive_policy(c, &r->policy, &e)) {
+		err_wrap(&e, "cannot open store");
 		goto fail;
-	status = r->once ? replicate_once(r) : replicate_daemon(r, command);
-	free(command);
-	free(path);
+	}
+	status = r->once ? replicate_once(r, c) : replicate_daemon(r, c);
+	free(r->command);
 	return status;
 fail:
-	replica_free(r->managed.replicas[0].replica);
-	free(path);
+	config_free(c);
 	return output_error(&e);
 }
 
 int applet_replicate(int argc, char **argv)
 {
-	struct replicate r = { .config = "", .exec = "", .log_level = "", .managed = MANAGED_OPTIONS_DEFAULT };
-	bool no_expand = false;
+	struct replicate r = { .place = PLACE_FLAGS_DEFAULT, .exec = "", .log_level = "", .socket = "", .ready_fd = -1 };
 	const struct flag flags[] = {
-		{ .name = "config", .type = FLAG_TEXT, .value = &r.config },
-		{ .name = "no-expand-env", .type = FLAG_BOOL, .value = &no_expand },
+		PLACE_FLAGS(r.place),
 		{ .name = "exec", .type = FLAG_TEXT, .value = &r.exec },
 		{ .name = "log-level", .type = FLAG_TEXT, .value = &r.log_level },
 		{ .name = "restore-if-db-not-exists", .type = FLAG_BOOL, .value = &r.restore },
 		{ .name = "once", .type = FLAG_BOOL, .value = &r.once },
+		{ .name = "force-snapshot", .type = FLAG_BOOL, .value = &r.force_snapshot },
+		{ .name = "enforce-retention", .type = FLAG_BOOL, .value = &r.enforce_retention },
+		{ .name = "socket", .type = FLAG_TEXT, .value = &r.socket },
+		{ .name = "ready-fd", .type = FLAG_INT, .value = &r.ready_fd },
 		{ .type = FLAG_END },
 	};
-	const char *environment = getenv("LOG_LEVEL");
-	enum log_level level = LOG_INFO;
+	struct config c = { .memory = NULL };
 	struct err e = ERR_INIT;
 	int first, status = applet_parse(flags, argc, argv, help, &first);
 
 	if (status >= 0)
 		return status;
-	if (check_words(&r, argc, argv, first, &e))
-		return output_error(&e);
-	applet_log(1);
-	if (!r.log_level[0])
-		r.log_level = environment && environment[0] ? environment : "INFO";
-	log_parse_level(r.log_level, &level);
-	log_set_level(level);
-	if (first == argc) {
-		/* For want of positionals the databases would be the configuration file's. */
-		struct place none;
-
-		place_open("", &(struct place_flags){ .config = r.config }, "", 1, &none, &e);
+	/* Before anything of ours is opened and could have that number. */
+	if (r.ready_fd != -1 && os_inherit(r.ready_fd > INT32_MAX ? -1 : (int)r.ready_fd, &e)) {
+		err_wrap(&e, "-ready-fd");
 		return output_error(&e);
 	}
-	log_info("litestream", LS("version", applet_version_text()), LS("level", r.log_level));
-	return run(&r, argv + first);
+	r.from_words = first < argc;
+	if (check_words(&r, argc, argv, first, &e))
+		return output_error(&e);
+	if (r.from_words ? config_of(&r, argv + first, &c, &e) : replicate_read_config(&r, &c, &e))
+		return output_error(&e);
+	if (check_combination(&r, &c, &e)) {
+		config_free(&c);
+		return output_error(&e);
+	}
+	replicate_set_log(&r, &c);
+	return run(&r, &c, argv + first);
 }

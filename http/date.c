@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* The Date field of an answer (RFC 9110 §5.6.7). */
-#include <stdio.h>
 #include <string.h>
 
 #include "http/date.h"
@@ -14,25 +13,46 @@ static int64_t days_since_1970(int64_t year, int month, int day)
 	return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
 }
 
-int64_t http_date_parse(const char *text)
+/* count digits at *at, followed by `then`; moves behind both. -1 = not so. */
+static int number(const char **at, int count, char then)
+{
+	int n = 0;
+
+	for (; count > 0; count--, (*at)++) {
+		if (**at < '0' || **at > '9')
+			return -1;
+		n = n * 10 + (**at - '0');
+	}
+	return *(*at)++ == then ? n : -1;
+}
+
+static int month_of(const char **at)
 {
 	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-	int day, year, hour, minute, second, end = 0;
-	char month[4];
-	const char *m;
+
+	for (int i = 0; i < 12; i++)
+		if (strncmp(*at, months + (size_t)i * 3, 3) == 0 && (*at)[3] == ' ') {
+			*at += 4;
+			return i + 1;
+		}
+	return -1;
+}
+
+int64_t http_date_parse(const char *text)
+{
+	int day, month, year, hour, minute, second;
 
 	/* The names of the days are of no use. */
 	text = strchr(text, ',');
-	if (text == NULL ||
-	    sscanf(text, ", %2d %3s %4d %2d:%2d:%2d GMT%n", &day, month, &year, &hour, &minute, &second, &end) != 6 ||
-	    end == 0 || text[end] != '\0')
+	if (text == NULL || text[1] != ' ')
 		return 0;
-	m = strstr(months, month);
-	if (m == NULL || (m - months) % 3 != 0 || strlen(month) != 3)
+	text += 2;
+	/* One after the other: each looks no further than where the one before was content. */
+	if ((day = number(&text, 2, ' ')) < 1 || (month = month_of(&text)) < 0 || (year = number(&text, 4, ' ')) < 1970 ||
+	    (hour = number(&text, 2, ':')) < 0 || (minute = number(&text, 2, ':')) < 0 ||
+	    (second = number(&text, 2, ' ')) < 0 || strcmp(text, "GMT") != 0)
 		return 0;
-	if (day < 1 || day > 31 || year < 1970 || hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 ||
-	    second > 60)
+	if (day > 31 || hour > 23 || minute > 59 || second > 60)
 		return 0;
-	return ((days_since_1970(year, (int)(m - months) / 3 + 1, day) * 24 + hour) * 60 + minute) * 60000 +
-	       (int64_t)second * 1000;
+	return ((days_since_1970(year, month, day) * 24 + hour) * 60 + minute) * 60000 + (int64_t)second * 1000;
 }

@@ -45,8 +45,10 @@ static int set_one(struct proxy *p, const char *name, const char *value, struct 
 		return err_nomem(e);
 	rc = http_url_parse(text, &p->url, &p->bad);
 	free(text);
-	if (rc < 0)
-		return err_is(&p->bad, ERR_NO_MEMORY) ? err_nomem(e) : (err_wrap(&p->bad, "%s", name), 0);
+	if (rc < 0) {
+		err_wrap(&p->bad, "%s", name);
+		return err_is(&p->bad, ERR_NO_MEMORY) ? err_nomem(e) : 0;
+	}
 	if (strcmp(p->url.scheme, "http") != 0) {
 		err_set(&p->bad, ERR_INVALID, "%s: only http:// proxies can be used, not %s://", name, p->url.scheme);
 		return 0;

@@ -135,6 +135,7 @@ static int pem_event(struct pem *p, struct trust *t, struct err *e)
 	case BR_PEM_ERROR:
 		t->skipped += p->certificate;
 		p->certificate = false;
+		br_pem_decoder_init(&p->decoder); /* or the rest would stand in front of the next object */
 		return 0;
 	default:
 		return 0;

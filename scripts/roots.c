@@ -97,6 +97,8 @@ static int put_rsa(struct der *key)
 		return 0;
 	while (n.at < n.end && *n.at == 0)
 		n.at++;
+	while (e.at < e.end && *e.at == 0)
+		e.at++;
 	put((uint8_t[]){ 0 }, 1);
 	put_length((size_t)(n.end - n.at));
 	put(n.at, (size_t)(n.end - n.at));

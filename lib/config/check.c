@@ -13,6 +13,9 @@ int config_db_check(const struct config_db *db, struct err *e)
 		return err_set(e, ERR_INVALID, "must specify replica for database");
 	if (db->has_replica && db->has_replicas)
 		return err_set(e, ERR_INVALID, "cannot specify 'replica' and 'replicas' on a database");
+	if (db->replica_count > CONFIG_REPLICAS_MAX)
+		return err_set(e, ERR_LIMIT, "database %s has %d replicas, of %d that are possible", db->path ? db->path : db->dir,
+		               db->replica_count, CONFIG_REPLICAS_MAX);
 	for (int i = 0; i < db->replica_count; i++) {
 		const struct config_replica *r = &db->replicas[i];
 		struct replica *none = NULL;
@@ -182,6 +185,23 @@ static int check_places(const struct config *c, struct claims *places, struct er
 	return 0;
 }
 
+/* Each would take the other's databases for its own. There are few of these. */
+static int check_folders(const struct config *c, struct err *e)
+{
+	for (int i = 0; i < c->db_count; i++) {
+		const struct config_db *a = &c->dbs[i];
+
+		for (int k = i + 1; a->dir && k < c->db_count; k++) {
+			const struct config_db *b = &c->dbs[k];
+
+			if (b->dir && strcmp(a->dir, b->dir) == 0 && strcmp(a->pattern, b->pattern) == 0)
+				return err_set(e, ERR_INVALID, "directory %s with pattern %s is configured twice, in lines %d and %d",
+				               a->dir, a->pattern, a->line, b->line);
+		}
+	}
+	return 0;
+}
+
 static void free_claims(struct claims *c)
 {
 	for (size_t i = 0; i < c->count; i++)
@@ -198,7 +218,7 @@ int config_check(const struct config *c, struct err *e)
 		if (config_db_check(&c->dbs[i], e))
 			return -1;
 	}
-	if (check_files(c, &files, e) == 0 && check_places(c, &places, e) == 0)
+	if (check_folders(c, e) == 0 && check_files(c, &files, e) == 0 && check_places(c, &places, e) == 0)
 		rc = 0;
 	free_claims(&files);
 	free_claims(&places);

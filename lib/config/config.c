@@ -86,6 +86,31 @@ int config_parse(const char *text, size_t n, const struct config_context *contex
 	return 0;
 }
 
+int config_of_words(const char *path, const char *replica, bool is_path, const struct config_context *context,
+                    struct config *c, struct err *e)
+{
+	struct config_db *db;
+	char *kept;
+
+	if (config_parse("", 0, context, c, e))
+		return -1;
+	db = config_db_new(c, e);
+	kept = db ? config_memory_text(c->memory, replica, strlen(replica)) : NULL;
+	if (!kept) {
+		config_free(c);
+		return db ? err_nomem(e) : -1;
+	}
+	db->path = path;
+	if (is_path)
+		db->replicas->settings.path = kept;
+	else
+		db->replicas->settings.url = kept;
+	if (expand_text(c, context, &db->path, e) == 0)
+		return 0;
+	config_free(c);
+	return -1;
+}
+
 void config_free(struct config *c)
 {
 	config_memory_free(c->memory);

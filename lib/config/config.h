@@ -28,6 +28,7 @@ enum {
 	CONFIG_NODES_MAX = 1 << 19,   /* scalars, collections and aliases of the file */
 	CONFIG_VISITS_MAX = 1 << 20,  /* the same with aliases followed */
 	CONFIG_ANCHORS_MAX = 1000,
+	CONFIG_REPLICAS_MAX = 8,      /* of one database */
 	CONFIG_LEVELS_MAX = 64,       /* that can be read; how many may be used is for lib/levels to say */
 };
 
@@ -104,6 +105,10 @@ struct config_context {
  */
 int config_load(const char *path, bool expand_env, struct config *c, struct err *e);
 int config_parse(const char *text, size_t n, const struct config_context *context, struct config *c, struct err *e);
+/* The file that the command line stands for: one database, one replica, everything else as by default. replica: its URL, or
+ * with is_path the path of a folder. path is made absolute. */
+int config_of_words(const char *path, const char *replica, bool is_path, const struct config_context *context,
+                    struct config *c, struct err *e);
 void config_free(struct config *c);
 
 /* The replicas of one entry: how many there are, and what each says (replica_open's messages). */

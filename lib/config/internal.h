@@ -92,6 +92,8 @@ int decode_map(struct decoder *d, const struct tree_node *n, const struct config
 #define CONFIG_UNSET INT64_MIN
 /* The tree into c, over its defaults; texts stay in c->memory. */
 int config_decode(const struct tree_node *root, struct config *c, struct config_replica *global, struct err *e);
+/* An entry with nothing but defaults and one replica. */
+struct config_db *config_db_new(struct config *c, struct err *e);
 void config_replica_inherit(struct config_replica *r, const struct config_replica *global);
 
 /* ---- validate.c ---- */

@@ -213,6 +213,28 @@ static const struct config_db db_defaults = {
 	.auto_replicate = true,
 };
 
+struct config_db *config_db_new(struct config *c, struct err *e)
+{
+	struct config_replica none;
+
+	replica_clear(&none);
+	c->dbs = config_memory_get(c->memory, sizeof(*c->dbs));
+	if (c->dbs)
+		*c->dbs = db_defaults;
+	if (c->dbs)
+		c->dbs->replicas = config_memory_get(c->memory, sizeof(*c->dbs->replicas));
+	if (!c->dbs || !c->dbs->replicas) {
+		err_nomem(e);
+		return NULL;
+	}
+	c->db_count = c->dbs->replica_count = 1;
+	c->dbs->has_replica = true;
+	c->dbs->idle_timeout_ns = c->idle_timeout_ns;
+	replica_clear(c->dbs->replicas);
+	config_replica_inherit(c->dbs->replicas, &none);
+	return c->dbs;
+}
+
 static int read_dbs(struct decoder *d, const struct tree_node *n, void *base, struct err *e)
 {
 	struct config *c = base;

@@ -49,6 +49,7 @@ void managed_facts(struct managed *m, struct managed_facts *out)
 		.reason = m->reason ? m->reason : "",
 		.monitored = managed_monitored(m),
 		.dormant = m->dormant,
+		.opening = m->opening && managed_monitored(m) && m->state != MANAGED_STOPPED,
 		.initialized = m->sums.db_size > 0,
 		.txid = m->txid,
 		.db_size = m->sums.db_size,

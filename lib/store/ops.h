@@ -86,6 +86,7 @@ struct managed_facts {
 	const char *reason;      /* PAUSED: why */
 	bool monitored;          /* monitor-interval > 0 */
 	bool dormant;
+	bool opening;              /* its first sync since it was started is still to come */
 	bool initialized;        /* page size known in this process */
 	uint64_t txid;
 	int64_t db_size, wal_size, wal_offset; /* bytes as of the last sync; wal_size: logical end */

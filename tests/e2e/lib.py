@@ -235,14 +235,14 @@ class Result:
 class Daemon:
     """A program in the background. Its standard output and error go to .log and .err_log."""
 
-    def __init__(self, test, args, env, program, cwd):
+    def __init__(self, test, args, env, program, cwd, fds=()):
         test.daemon_count += 1
         self.test, self.args = test, args
         self.log = test.path("daemon%d.log" % test.daemon_count)
         self.err_log = test.path("daemon%d.err" % test.daemon_count)
         with open(self.log, "wb") as out, open(self.err_log, "wb") as err:
             self.process = subprocess.Popen([program or BINARY, *args], stdin=subprocess.DEVNULL, stdout=out, stderr=err,
-                                            env=env, cwd=cwd or test.dir)
+                                            env=env, cwd=cwd or test.dir, pass_fds=fds)
         self.pid = self.process.pid
 
     def text(self):
@@ -347,8 +347,8 @@ class Test:
             fail("did not just fail: %r" % r)
         return r.err.splitlines()
 
-    def daemon(self, *args, env=None, program=None, cwd=None):
-        d = Daemon(self, args, self._env(env), program, cwd)
+    def daemon(self, *args, env=None, program=None, cwd=None, fds=()):
+        d = Daemon(self, args, self._env(env), program, cwd, fds)
         self.daemons.append(d)
         return d
 

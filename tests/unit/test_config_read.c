@@ -236,6 +236,11 @@ TEST(entries)
 		{ "dbs: [{path: /a, replica: {url: 'gs://b/p'}}, {path: /b, replica: {url: 'gs://b/p'}}]",
 		  "databases /a and /b have their replicas in one place: gs://b/p " },
 		{ "dbs: [{path: /a, replica: {url: 'gs://b/p'}}, {path: /b, replica: {url: 'gs://b/q'}}]", NULL },
+		{ "dbs: [{dir: /d, pattern: '*.a', replica: {path: /r}}, {dir: /d, pattern: '*.b', replica: {path: /r}}]", NULL },
+		{ "dbs:\n- {dir: /d, pattern: '*.a', replica: {path: /r}}\n- {dir: /d/, pattern: '*.a', replica: {path: /s}}\n",
+		  "directory /d with pattern *.a is configured twice, in lines 2 and 3" },
+		{ "dbs: [{path: /a, replicas: [{path: /1}, {path: /2}, {path: /3}, {path: /4}, {path: /5}, {path: /6}, {path: /7}, "
+		  "{path: /8}, {path: /9}]}]", "database /a has 9 replicas, of 8 that are possible" },
 	};
 
 	RUN_ROWS(rows);

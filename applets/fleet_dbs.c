@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+/* Databases into the store and out of it, for the entries of a configuration. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "applets/before.h"
+#include "applets/derive.h"
+#include "applets/fleet_parts.h"
+#include "applets/place.h"
+#include "lib/base/log.h"
+
+static int remember(struct entry *en, const char *path, struct err *e)
+{
+	if (en->count == en->cap) {
+		size_t cap = en->cap ? en->cap * 2 : 1;
+		char **members = realloc(en->members, cap * sizeof(*members));
+
+		if (!members)
+			return err_nomem(e);
+		en->members = members;
+		en->cap = cap;
+	}
+	en->members[en->count] = strdup(path);
+	return en->members[en->count++] ? 0 : err_nomem(e);
+}
+
+int entry_add(struct entry *en, const char *path, const char *relative, struct err *e)
+{
+	struct managed_options o;
+	struct managed *m;
+	char *meta;
+	int rc;
+
+	if (derive_managed(en->db, path, relative, &o, &meta, e))
+		return -1;
+	rc = store_add(en->f->o.store, &o, &m, e);
+	if (rc) {
+		derive_undo(&o);
+		if (!err_is(e, ERR_EXISTS))
+			err_wrap(e, "cannot open store");
+	} else {
+		rc = remember(en, path, e);
+		if (!o.enabled)
+			log_info("database registered but not auto-started", LS("path", path));
+	}
+	free(meta);
+	return rc;
+}
+
+void entry_found(struct entry *en, const char *path, const char *relative)
+{
+	const struct config_db *other;
+	const char *ignored;
+	struct err e = ERR_INIT;
+
+	other = config_find(&en->f->census.config, path, &ignored);
+	if (other && other->path)
+		return; /* an entry of its own says how */
+	if (entry_add(en, path, relative && relative[0] ? relative : NULL, &e) == 0)
+		return;
+	if (err_is(&e, ERR_EXISTS))
+		log_debug("database is known already", LS("path", path));
+	else if (!err_is(&e, ERR_CANCELLED))
+		log_error("cannot add database", LS("path", path), LS("error", err_text(&e)));
+}
+
+/* ---- out ---- */
+
+struct leaving {
+	struct store_call call;
+	char *path;
+};
+
+static void on_removed(struct store_call *c)
+{
+	struct leaving *l = (struct leaving *)(void *)c;
+
+	if (c->rc && !err_is(&c->why, ERR_NOT_FOUND))
+		log_warn("database removed, its last sync failed", LS("path", l->path), LS("error", err_text(&c->why)));
+	else
+		log_info("database removed", LS("path", l->path), LX("txid", c->txid));
+	free(l->path);
+	free(l);
+}
+
+static void remove_path(struct fleet *f, char *path)
+{
+	struct leaving *l;
+
+	if (store_is_stopping(f->o.store) || !store_find(f->o.store, path)) {
+		free(path); /* or it was unregistered by somebody else */
+		return;
+	}
+	l = calloc(1, sizeof(*l));
+	if (!l) {
+		log_error("cannot remove database", LS("path", path), LS("error", "out of memory"));
+		free(path);
+		return;
+	}
+	l->call.done = on_removed;
+	l->path = path;
+	store_remove(f->o.store, path, &l->call);
+}
+
+void entry_lost(struct entry *en, const char *path)
+{
+	for (size_t i = 0; i < en->count; i++) {
+		char *mine = en->members[i];
+
+		if (strcmp(mine, path) != 0)
+			continue;
+		en->members[i] = en->members[--en->count];
+		remove_path(en->f, mine);
+		return;
+	}
+}
+
+void entry_lose_all(struct entry *en)
+{
+	while (en->count)
+		remove_path(en->f, en->members[--en->count]);
+}
+
+/* ---- watched folders ---- */
+
+static void on_found(void *ctx, const char *path, const char *relative)
+{
+	entry_found(ctx, path, relative);
+}
+
+static void on_lost(void *ctx, const char *path)
+{
+	entry_lost(ctx, path);
+}
+
+/* Its replica's place follows from its name: it begins anew there. */
+static void on_moved(void *ctx, const char *old_path, const char *path, const char *relative)
+{
+	entry_lost(ctx, old_path);
+	entry_found(ctx, path, relative);
+}
+
+static void on_ready(void *ctx)
+{
+	struct entry *en = ctx;
+
+	en->settled = true;
+	log_info("found databases in directory", LS("dir", en->db->dir), LI("count", (int64_t)en->count), LB("watch", true));
+}
+
+int entry_watch(struct entry *en, struct err *e)
+{
+	const char *skip[PLACE_SKIPS];
+	const struct folder_options o = {
+		.loop = en->f->o.loop,
+		.pool = en->f->o.pool,
+		.rule = place_rule(en->db, skip),
+		.found = on_found,
+		.lost = on_lost,
+		.moved = on_moved,
+		.ready = on_ready,
+		.ctx = en,
+	};
+
+	if (folder_watch(&o, &en->folder, e))
+		return err_wrap(e, "start directory monitor for %s", en->db->dir);
+	return 0;
+}
+
+/* ---- restored first ---- */
+
+static void add_or_say(struct entry *en)
+{
+	struct err e = ERR_INIT;
+
+	if (entry_add(en, en->db->path, NULL, &e) && !err_is(&e, ERR_CANCELLED))
+		log_error("cannot add database", LS("path", en->db->path), LS("error", err_text(&e)));
+}
+
+static void on_restored(struct before *b)
+{
+	struct entry *en = b->ctx;
+
+	en->restore = NULL;
+	en->f->restores--;
+	if (en->dropped) {
+		entry_free(en);
+	} else if (b->rc) {
+		/* Replicating an empty database over the backup that could not be read is what must not happen. */
+		log_error("cannot add database", LS("path", en->db->path), LS("error", err_text(&b->why)));
+	} else if (!store_is_stopping(en->f->o.store)) {
+		add_or_say(en);
+	}
+	before_free(b);
+}
+
+int entry_restore_or_add(struct entry *en, struct err *e)
+{
+	const struct fleet_options *o = &en->f->o;
+
+	if (en->db->enabled && en->db->auto_replicate &&
+	    before_begin(en->db, o->restore_all, o->pool, o->cancel, on_restored, en, &en->restore, e))
+		return -1;
+	if (!en->restore)
+		return entry_add(en, en->db->path, NULL, e);
+	en->f->restores++;
+	return 0;
+}
