@@ -148,7 +148,7 @@ $(B)/obj/version: FORCE
 $(B)/obj/epoch: FORCE
 	$(call stamp,$(EPOCH))
 $(B)/obj/roots.from: FORCE
-	$(call stamp,$(ROOTS) $(shell cksum <$(ROOTS) 2>/dev/null))
+	$(call stamp,$(ROOTS) $(shell cksum 2>/dev/null <$(ROOTS)))
 $(B)/obj/roots: scripts/roots.c
 	@mkdir -p $(@D)
 	$(Q)$(HOSTCC) -O1 -o $@ $<
