@@ -64,19 +64,25 @@ def test_round_trip(t):
     lib.contains(t.ok("ltx", s3.url("db")), "0000000000000001")
 
 
+def quiet(s3, seconds):
+    """Nothing was asked for so long."""
+    return not s3.requests or time.monotonic() - s3.requests[-1].when > seconds
+
+
+@lib.limit(120)
 def test_requests_are_few(t):
-    """At rest none; a write is one PUT; a start asks once."""
+    """At rest none; a write is one PUT."""
     s3, db = setup(t)
-    d = t.daemon("replicate", db, s3.url("db"))
-    d.wait_log("snapshot complete")
-    time.sleep(1)
+    lib.write_file(t.path("c.yml"), ("levels: [{interval: 24h}]\nsnapshot: {interval: 240h}\ndbs:\n  - path: %s\n"
+                                     "    replica: {url: '%s'}\n" % (db, s3.url("db"))).encode())
+    d = t.daemon("replicate", "-config", t.path("c.yml"))
+    d.wait_log("ltx file uploaded")
+    t.wait(lambda: quiet(s3, 4), "four seconds without a request", 60)
     before = len(s3.requests)
-    time.sleep(2)
-    lib.equal(len(s3.requests), before, "requests at rest")
     t.insert(db, 1)
     t.wait(lambda: len(s3.requests) > before, "the PUT")
-    time.sleep(0.5)
-    lib.equal(len(s3.requests), before + 1, "requests for one write")
+    time.sleep(1)
+    lib.equal([r.op for r in s3.requests[before:]], ["PutObject"], "requests for one write")
     lib.equal(d.stop(), 0)
 
 
@@ -695,6 +701,43 @@ def test_keys_that_expire_are_renewed(t):
     t.wait(lambda: s3.count("PutObject", 200) >= 2, "the second upload", 20)
     lib.check(len(m.asked) >= 2, "%d fetches of keys" % len(m.asked))
     d.stop()
+
+
+# ---- TLS ----
+
+def certificate(t, name="127.0.0.1", more=()):
+    """A certificate for DNS name "localhost" by a CA of the test; returns the server's context and the CA's file."""
+    import shutil
+    import ssl
+    import subprocess
+    if not shutil.which("openssl"):
+        lib.skip("there is no openssl program to make certificates with")
+
+    def openssl(*args):
+        subprocess.run(["openssl", *args], check=True, cwd=t.dir, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=Test CA", "-keyout", "ca.key",
+            "-out", "ca.pem")
+    openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-keyout", "s.key", "-out", "s.csr")
+    lib.write_file(t.path("ext"), b"subjectAltName=DNS:localhost\n")
+    openssl("x509", "-req", "-in", "s.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "30",
+            "-extfile", "ext", "-out", "s.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(t.path("s.pem"), t.path("s.key"))
+    return context, t.path("ca.pem")
+
+
+def test_over_tls(t):
+    context, ca = certificate(t)
+    s3, db = setup(t, tls=context)
+    blob(t, db, 6)
+    url = s3.url("db").replace("127.0.0.1", "localhost")
+    env = {"SSL_CERT_FILE": ca}
+    t.ok("replicate", "-once", db, url, env=env)
+    t.ok("restore", "-o", t.path("o.db"), url, env=env)
+    lib.equal(lib.dump(t.path("o.db")), lib.dump(db))
+    lib.contains(failure(t, "restore", "-o", t.path("no.db"), url), "certificate")
+    lib.contains(failure(t, "restore", "-o", t.path("no.db"), s3.url("db"), env=env), "name")
+    t.ok("restore", "-o", t.path("any.db"), s3.url("db", skipVerify="true"))
 
 
 # ---- what users see ----
