@@ -243,6 +243,7 @@ TEST(servers_without_conditions_are_refused)
 	s3_lease_create(client, "p", &l, &e);
 	int a = s3_lease_hold(l, "host:1", 30000, NULL, &until, &ignores);
 	s3_lease_free(l);
+	bool left = store.exists;
 	store.exists = store.ignores_conditions = false;
 	store.not_implemented = true;
 	s3_lease_create(client, "p", &l, &e);
@@ -251,6 +252,7 @@ TEST(servers_without_conditions_are_refused)
 	stop();
 	CHECK_INT(a, -1);
 	CHECK_INT(ignores.code, ERR_INVALID);
+	CHECK(!left);
 	CHECK(strstr(ignores.text, "lease: true") != NULL);
 	CHECK_INT(b, -1);
 	CHECK_INT(lacks.code, ERR_INVALID);
