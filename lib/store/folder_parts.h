@@ -110,8 +110,9 @@ struct folder {
 	unsigned round; /* counts jobs */
 	struct loop_timer timer;
 	int64_t files_due_us, leaving_due_us, leaving_end_us, rescan_due_us;
+	int64_t trouble_step_us;      /* to the next scan while something cannot be looked at */
 	bool ready, absent, closing;
-	bool blind;                   /* some folder could not be watched in this round */
+	bool blind, trouble;          /* since the last scan began: something could not be watched, or looked at */
 	bool blind_told, limit_told, trouble_told;
 
 	/* The job, one at a time; its looks are the worker's while it runs. */
