@@ -45,8 +45,8 @@ int folder_scan(const struct folder_rule *rule,
  * by the pool. Callbacks may not free the folder.
  *
  * A new or changed file is looked at 250 ms after the first event; a new folder at once. A file that is deleted is lost
- * at once; one that is renamed, alone or with a folder above it, within a second, unless it is found again under its new name:
- * then it has moved. Everything is scanned anew every 5 minutes, after a lost event queue, and every 30 s while the
+ * at once; one that is renamed, alone or with a folder above it, when what is new has been looked at (10 s at most), unless
+ * it is found again there: then it has moved. Everything is scanned anew every 5 minutes, after a lost event queue, and every 30 s while the
  * kernel gives no more watches (one error line says so and names fs.inotify.max_user_watches). A tree that vanishes loses
  * its databases and is looked for every 2 s.
  */

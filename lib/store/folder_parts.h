@@ -84,7 +84,7 @@ char *tree_relative(const struct folder_node *n);
 enum {
 	FOLDER_DEBOUNCE_US = 250 * 1000,
 	FOLDER_MOVE_US = 10 * 1000,         /* the other half of a rename comes within it */
-	FOLDER_LEAVE_MAX_US = 1000 * 1000,
+	FOLDER_LEAVE_MAX_US = 10 * 1000 * 1000, /* busy all the time: not for ever */
 	FOLDER_RESCAN_US = 300 * 1000 * 1000,
 	FOLDER_BLIND_RESCAN_US = 30 * 1000 * 1000,
 	FOLDER_ABSENT_US = 2 * 1000 * 1000,
