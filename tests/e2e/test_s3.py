@@ -151,6 +151,59 @@ def test_kms_key(t):
     lib.equal(put.headers["x-amz-server-side-encryption-aws-kms-key-id"], "alias/x")
 
 
+def golden_rows(folder, name):
+    with open(os.path.join(folder, name)) as f:
+        return [line.rstrip("\n").split("\t") for line in f if line.strip()]
+
+
+def seconds(stamp):
+    import datetime
+    return datetime.datetime.fromisoformat(stamp.replace("Z", "+00:00")).timestamp()
+
+
+@lib.limit(300)
+def test_replicas_of_litestream(t):
+    """Buckets that Litestream wrote: every TXID and time gives the bytes that Litestream restores."""
+    golden = os.path.join(os.environ.get("RIVULET_SHARED") or os.path.join(lib.ROOT, "..", "shared"), "data", "golden")
+    if not os.path.isdir(os.path.join(golden, "s3-levels")):
+        lib.skip("there is no golden data in " + golden)
+    s3, db = setup(t)
+    tried = 0
+    for case in ("s3-levels", "s3-retained"):
+        folder = os.path.join(golden, case)
+        for key, size, stamp, modified in golden_rows(folder, "s3.tsv"):
+            data = lib.read_file(os.path.join(folder, "s3", key))
+            lib.equal(len(data), int(size), key)
+            s3.objects[key] = Object(data, {"x-amz-meta-litestream-timestamp": stamp}, when=seconds(modified))
+        for flag, table in (("-txid", "expect.tsv"), ("-timestamp", "times.tsv")):
+            for target, want, *_ in golden_rows(folder, table):
+                args = [] if target == "latest" else [flag, target]
+                r = t.run("restore", *args, "-force", "-o", t.path("g.db"), s3.url(case))
+                tried += 1
+                if want != "ERROR":
+                    lib.check(r.code == 0, "%s %s %s" % (case, target, r))
+                    lib.equal(hashlib.sha256(lib.read_file(t.path("g.db"))).hexdigest(), want, "%s %s" % (case, target))
+                elif table == "expect.tsv":
+                    lib.check(r.code == 1, "%s %s should fail: %s" % (case, target, r))
+    lib.check(tried > 150, str(tried))
+
+
+def test_v03_backups(t):
+    """Generations of Litestream v0.3 beside LTX files, found through folders of keys."""
+    golden = os.path.join(os.environ.get("RIVULET_SHARED") or os.path.join(lib.ROOT, "..", "shared"), "data", "golden", "v03")
+    if not os.path.isdir(golden):
+        lib.skip("there is no golden data in " + golden)
+    s3, db = setup(t)
+    top = os.path.join(golden, "replica")
+    for folder, _, names in os.walk(top):
+        for name in names:
+            path = os.path.join(folder, name)
+            s3.objects["old/" + os.path.relpath(path, top)] = Object(lib.read_file(path), {}, when=os.path.getmtime(path))
+    rows = [r for r in golden_rows(golden, "expect.tsv") if r[0] == "latest"]
+    restore(t, s3, path="old", name="v.db")
+    lib.equal(hashlib.sha256(lib.read_file(t.path("v.db"))).hexdigest(), rows[0][1])
+
+
 # ---- sizes ----
 
 def test_multipart(t):
