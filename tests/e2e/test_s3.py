@@ -9,7 +9,7 @@ import signal
 import time
 
 import lib
-from fake_s3 import FakeS3, Object, rfc1123
+from fake_s3 import FakeS3, Object, Proxy
 
 LEVEL0 = r"^db/0000/[0-9a-f]{16}-[0-9a-f]{16}\.ltx$"
 
@@ -758,8 +758,8 @@ def test_keys_that_expire_are_renewed(t):
 
 # ---- TLS ----
 
-def certificate(t, name="127.0.0.1", more=()):
-    """A certificate for DNS name "localhost" by a CA of the test; returns the server's context and the CA's file."""
+def certificate(t, *names):
+    """A certificate for those DNS names by a CA of the test; returns the server's context and the CA's file."""
     import shutil
     import ssl
     import subprocess
@@ -771,7 +771,7 @@ def certificate(t, name="127.0.0.1", more=()):
     openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=Test CA", "-keyout", "ca.key",
             "-out", "ca.pem")
     openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-keyout", "s.key", "-out", "s.csr")
-    lib.write_file(t.path("ext"), b"subjectAltName=DNS:localhost\n")
+    lib.write_file(t.path("ext"), ("subjectAltName=" + ",".join("DNS:" + name for name in names)).encode())
     openssl("x509", "-req", "-in", "s.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "30",
             "-extfile", "ext", "-out", "s.pem")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -780,7 +780,7 @@ def certificate(t, name="127.0.0.1", more=()):
 
 
 def test_over_tls(t):
-    context, ca = certificate(t)
+    context, ca = certificate(t, "localhost")
     s3, db = setup(t, tls=context)
     blob(t, db, 6)
     url = s3.url("db").replace("127.0.0.1", "localhost")
@@ -791,6 +791,59 @@ def test_over_tls(t):
     lib.contains(failure(t, "restore", "-o", t.path("no.db"), url), "certificate")
     lib.contains(failure(t, "restore", "-o", t.path("no.db"), s3.url("db"), env=env), "name")
     t.ok("restore", "-o", t.path("any.db"), s3.url("db", skipVerify="true"))
+
+
+AMAZON = ("*.s3.us-east-1.amazonaws.com", "*.s3.eu-west-3.amazonaws.com", "*.s3-accesspoint.eu-west-3.amazonaws.com")
+
+
+def amazon(t, **options):
+    """Amazon's hosts, by way of a proxy."""
+    context, ca = certificate(t, *AMAZON)
+    s3, db = setup(t, tls=context, virtual_host=True, region="eu-west-3", **options)
+    proxy = Proxy(s3.port)
+    t.env.update(SSL_CERT_FILE=ca, HTTPS_PROXY=proxy.url)
+    return s3, db, proxy
+
+
+def test_region_is_found_out(t):
+    s3, db, proxy = amazon(t)
+    t.ok("replicate", "-once", db, "s3://bucket/db")
+    t.ok("restore", "-o", t.path("o.db"), "s3://bucket/db")
+    lib.equal(lib.dump(t.path("o.db")), lib.dump(db))
+    lib.equal(s3.count("HeadBucket"), 2)
+    lib.check("authorization" not in s3.of("HeadBucket")[0].headers)
+    lib.equal(set(proxy.hosts), {"bucket.s3.us-east-1.amazonaws.com:443", "bucket.s3.eu-west-3.amazonaws.com:443"})
+    lib.equal(sum(1 for r in s3.requests if r.status >= 400 and r.op != "HeadBucket"), 0)
+
+
+def test_region_that_was_set_wrong(t):
+    s3, db, proxy = amazon(t)
+    out = t.ok("replicate", "-once", db, "s3://bucket/db?region=us-east-1")
+    lib.contains(out, "another region")
+    lib.equal(s3.count("PutObject", 200), 1)
+
+
+def test_redirect_to_another_region(t):
+    s3, db, proxy = amazon(t)
+    s3.fault("ListObjectsV2", status=301, code="PermanentRedirect",
+             extra="<Endpoint>bucket.s3.eu-west-3.amazonaws.com</Endpoint>")
+    t.ok("replicate", "-once", db, "s3://bucket/db?region=us-east-1")
+    lib.equal(s3.count("PutObject", 200), 1)
+
+
+def test_region_from_the_environment(t):
+    s3, db, proxy = amazon(t)
+    s3.tells_region = False
+    s3.denied = {"GetBucketLocation"}
+    t.ok("replicate", "-once", db, "s3://bucket/db", env={"AWS_REGION": "eu-west-3"})
+    lib.contains(failure(t, "restore", "-o", t.path("o.db"), "s3://bucket/db"), "region")
+
+
+def test_access_point(t):
+    s3, db, proxy = amazon(t, bucket="ap-123456789012")
+    t.ok("replicate", "-once", db, "s3://arn:aws:s3:eu-west-3:123456789012:accesspoint/ap/db")
+    lib.equal(set(proxy.hosts), {"ap-123456789012.s3-accesspoint.eu-west-3.amazonaws.com:443"})
+    lib.check(all(re.match(LEVEL0, key) for key in s3.objects), str(list(s3.objects)))
 
 
 # ---- what users see ----
