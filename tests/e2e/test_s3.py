@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """S3 through the program: a fake server that verifies signatures and misbehaves (s3.md §9)."""
 
+import base64
 import hashlib
 import os
 import random
@@ -40,6 +41,10 @@ def failure(t, *args, timeout=60, env=None):
     r = t.run(*args, timeout=timeout, env=env)
     lib.check(r.code == 1, "it should have failed: %r" % r)
     return r.out + r.err
+
+
+def b64(data):
+    return base64.b64encode(data).decode()
 
 
 def blob(t, db, megabytes):
@@ -754,6 +759,67 @@ def test_keys_that_expire_are_renewed(t):
     t.wait(lambda: s3.count("PutObject", 200) >= 2, "the second upload", 20)
     lib.check(len(m.asked) >= 2, "%d fetches of keys" % len(m.asked))
     d.stop()
+
+
+# ---- deletes ----
+
+def delete_many(t, s3, db, **params):
+    """A daemon whose first compaction lets go of several files at once."""
+    lib.write_file(t.path("c.yml"), ("l0-retention: 1ms\nlevels: [{interval: 4s}]\nsnapshot: {interval: 240h}\ndbs:\n"
+                                     "  - path: %s\n    replica: {url: '%s', sync-interval: 50ms}\n"
+                                     % (db, s3.url("db", **params))).encode())
+    d = t.daemon("replicate", "-config", t.path("c.yml"))
+    d.wait_log("ltx file uploaded")
+    for n in range(2, 8):
+        t.insert(db, 1)
+        t.wait(lambda: s3.count("PutObject", 200) >= n, "upload %d" % n)
+    return d
+
+
+@lib.limit(120)
+def test_deletes_come_in_batches(t):
+    s3, db = setup(t)
+    d = delete_many(t, s3, db)
+    t.wait(lambda: s3.count("DeleteObjects", 200) >= 1, "a batch", 30)
+    r = s3.of("DeleteObjects")[0]
+    lib.equal(r.headers["content-md5"], b64(hashlib.md5(r.body).digest()))
+    lib.check(r.body.count(b"<Key>") > 1 and b"<Quiet>true</Quiet>" in r.body, r.body)
+    d.stop()
+    lib.equal(lib.dump(restore(t, s3)), lib.dump(db))
+
+
+@lib.limit(120)
+def test_deletes_without_md5(t):
+    s3, db = setup(t)
+    d = delete_many(t, s3, db, requireContentMD5="false")
+    t.wait(lambda: s3.count("DeleteObjects", 200) >= 1, "a batch", 30)
+    r = s3.of("DeleteObjects")[0]
+    lib.check("content-md5" not in r.headers)
+    lib.equal(r.headers["x-amz-sdk-checksum-algorithm"], "CRC32")
+    d.stop()
+
+
+@lib.limit(120)
+def test_deletes_one_by_one_where_batches_are_unknown(t):
+    s3, db = setup(t)
+    s3.batch_delete = False
+    d = delete_many(t, s3, db)
+    t.wait(lambda: s3.count("DeleteObject", 204) >= 3, "single deletes", 30)
+    lib.equal(s3.count("DeleteObjects"), 1, "batches tried")
+    d.stop()
+
+
+@lib.limit(120)
+def test_keys_that_cannot_be_deleted(t):
+    s3, db = setup(t)
+    s3.denied = {"delete:db/0000/%016x-%016x.ltx" % (n, n) for n in range(2, 5)}
+    d = delete_many(t, s3, db)
+    d.wait_log("could not delete", 30)
+    t.wait(lambda: "Access Denied" in d.text(), "the reason", 10)
+    s3.denied = set()
+    lib.check(d.alive())
+    d.stop()
+    lib.equal(lib.dump(restore(t, s3)), lib.dump(db))
 
 
 # ---- TLS ----
