@@ -68,6 +68,7 @@ static int one_make(struct one *d, const struct config_db *entry, const char *pa
 	d->count = o.replica_count;
 	for (int i = 0; i < d->count; i++) {
 		replicas[i] = o.replicas[i].replica;
+		replicas[i]->cancel = &stop;
 		d->out[i].upload.replica = replicas[i];
 		d->out[i].upload.auto_recover = o.replicas[i].auto_recover;
 		d->out[i].sync_interval_ms = o.replicas[i].sync_interval_ms;

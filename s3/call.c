@@ -159,13 +159,19 @@ void s3_reply_end(struct s3_reply *r)
 	http_end(&r->x);
 }
 
-/* The one place where every request ends, however it ended; statistics are fed here. */
+/* The one place where every request ends, however it ended. */
 static void request_ended(const struct progress *p, const struct s3_reply *r, bool answered, int64_t started_us)
 {
-	(void)p;
-	(void)r;
-	(void)answered;
-	(void)started_us;
+	if (!p->c->observer)
+		return;
+	p->c->observer(&(struct s3_request_end){
+		.operation = p->call->operation,
+		.us = os_mono_us() - started_us,
+		.status = answered ? r->x.answer.status : 0,
+		.code = r->error.code,
+		.sent = p->call->body ? p->call->body->size : 0,
+		.received = answered && r->x.answer.content_length > 0 ? r->x.answer.content_length : 0,
+	});
 }
 
 /* ---- one attempt ---- */
@@ -304,7 +310,7 @@ static bool mend(struct progress *p, enum s3_remedy remedy, const char *region, 
 		if (p->once)
 			return false;
 		p->once = true;
-		/* fall through */
+		return may_wait(p) && wait_to_retry(p, r, why, e) == 0;
 	case S3_LATER:
 		return may_wait(p) && wait_to_retry(p, r, why, e) == 0;
 	case S3_FIX_CLOCK:

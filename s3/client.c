@@ -102,7 +102,7 @@ static int create(const struct s3_settings *s, struct s3_client **out, struct er
 	return 0;
 }
 
-int s3_client_open(const struct s3_settings *s, struct s3_client **out, struct err *e)
+int s3_client_open(const struct s3_settings *s, s3_observer *observer, struct s3_client **out, struct err *e)
 {
 	struct buf identity = { .data = NULL };
 	int rc = 0;
@@ -115,6 +115,7 @@ int s3_client_open(const struct s3_settings *s, struct s3_client **out, struct e
 			*out = c;
 	}
 	if (!*out && (rc = create(s, out, e)) == 0) {
+		(*out)->observer = observer;
 		(*out)->next = all.first;
 		all.first = *out;
 	}

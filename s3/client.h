@@ -21,8 +21,19 @@
 
 struct s3_client;
 
-/* s->prefix is not looked at. The client keeps a copy of what it needs. */
-int s3_client_open(const struct s3_settings *s, struct s3_client **out, struct err *e);
+/* One request, after it has ended; each attempt is one. */
+struct s3_request_end {
+	const char *operation; /* "PutObject" */
+	int64_t us;            /* from its beginning to the end of the answer's head, or of what was read of it so far */
+	int status;            /* of HTTP; 0 = no answer */
+	const char *code;      /* of a refusal; "" = none */
+	int64_t sent, received; /* bytes of bodies */
+};
+typedef void s3_observer(const struct s3_request_end *end);
+
+/* s->prefix is not looked at. The client keeps a copy of what it needs. observer (may be NULL) is called
+ * on the threads that make requests. */
+int s3_client_open(const struct s3_settings *s, s3_observer *observer, struct s3_client **out, struct err *e);
 void s3_client_release(struct s3_client *c);
 
 enum { S3_CALL_PARAMS_MAX = 6, S3_CALL_FIELDS_MAX = 12, S3_ATTEMPTS = 10 };

@@ -18,6 +18,7 @@ struct s3_client {
 	struct http_client *http;
 	struct s3_credentials *credentials;
 	unsigned debug;
+	s3_observer *observer;
 	atomic_bool no_batches; /* the server has refused to delete several objects at once */
 	pthread_mutex_t region_lock; /* held while the region is being found out */
 

@@ -80,6 +80,31 @@ out:
 	return rc;
 }
 
+/* Inside <CommonPrefixes>. */
+static int take_folder(struct walk *w, struct xml *x, struct err *e)
+{
+	for (;;) {
+		enum xml_event event = xml_next(x, e);
+
+		if (event == XML_ERROR || event == XML_EOF)
+			return -1;
+		if (event != XML_END)
+			continue;
+		if (x->depth == 1)
+			return 0;
+		if (strcmp(x->name, "Prefix") != 0)
+			continue;
+		char *key = strdup(xml_text(x));
+		if (!key)
+			return err_nomem(e);
+		int rc = w->url_encoded && !http_unescape(key, true) ? err_set(e, ERR_CORRUPT, "a list holds a bad escape")
+		                                                     : w->l->folder(w->l->ctx, key, e);
+		free(key);
+		if (rc != 0)
+			return rc;
+	}
+}
+
 /* An element of the root that has a text of its own. */
 static int take_scalar(struct walk *w, const struct xml *x, struct err *e)
 {
@@ -109,7 +134,7 @@ static int take_elements(struct walk *w, struct xml *x, struct err *e)
 		if (event == XML_START && strcmp(x->name, "Contents") == 0)
 			rc = take_entry(w, x, e);
 		else if (event == XML_START && strcmp(x->name, "CommonPrefixes") == 0)
-			rc = xml_skip(x, e);
+			rc = w->l->folder ? take_folder(w, x, e) : xml_skip(x, e);
 		else if (event == XML_END && x->depth == 1)
 			rc = take_scalar(w, x, e);
 		if (rc != 0)
@@ -172,6 +197,8 @@ int s3_list(struct s3_client *c, const struct s3_list *l, const atomic_bool *can
 			s3_call_param(&call, "continuation-token", token);
 		else if (l->start_after)
 			s3_call_param(&call, "start-after", l->start_after);
+		if (l->one_level)
+			s3_call_param(&call, "delimiter", "/");
 		if (needs_encoding(l->prefix))
 			s3_call_param(&call, "encoding-type", "url");
 		w.page_begun = false;

@@ -25,8 +25,11 @@ struct s3_object {
 
 struct s3_list {
 	const char *prefix, *start_after; /* start_after: NULL = from the beginning */
+	bool one_level; /* what has a slash behind the prefix comes as a folder: once, without its content */
 	/* Called for each object; the order is the server's, and an object may come twice. */
 	int (*object)(void *ctx, const struct s3_object *o, struct err *e);
+	/* With one_level: the key up to and with that slash. */
+	int (*folder)(void *ctx, const char *key, struct err *e);
 	/* A page begins; again: anew, so that what its first reading gave must be forgotten. */
 	void (*page)(void *ctx, bool again);
 	void *ctx;

@@ -298,7 +298,7 @@ int s3_multipart_complete(struct s3_multipart *m, struct err *e)
 	s3_call_customer_key(&call, m->c);
 	rc = s3_call(m->c, &call, take_complete, NULL, &r, e);
 	buf_free(&body);
-	if (rc != 0 && r.attempts > 1 && strcmp(r.error.code, "NoSuchUpload") == 0 && is_completed(m)) {
+	if (rc != 0 && strcmp(r.error.code, "NoSuchUpload") == 0 && is_completed(m)) {
 		err_clear(e);
 		rc = 0;
 	}

@@ -11,8 +11,11 @@
 #include <string.h>
 
 #include "lib/base/log.h"
+#include "lib/base/text.h"
 #include "lib/os/pool.h"
 #include "lib/replica/settings.h"
+#include "lib/replica/stats.h"
+#include "s3/lease.h"
 #include "s3/objects.h"
 
 enum { LEVEL_DIGITS = 4, HEADS_AT_ONCE = 6 };
@@ -21,11 +24,36 @@ struct s3_replica {
 	struct replica base;
 	struct s3_settings settings;
 	struct s3_client *client;
+	struct s3_lease *lock; /* NULL until it is wanted */
 };
 
 static struct s3_replica *self(struct replica *r)
 {
 	return (struct s3_replica *)r;
+}
+
+/* ---- figures ---- */
+
+/* GET LIST PUT DELETE, as the metrics have them; what else is asked counts as the one that it serves. */
+static enum replica_operation operation_of(const char *operation)
+{
+	if (strcmp(operation, "ListObjectsV2") == 0)
+		return REPLICA_LIST;
+	if (strcmp(operation, "GetObject") == 0 || strcmp(operation, "HeadObject") == 0)
+		return REPLICA_GET;
+	return strncmp(operation, "DeleteObject", 12) == 0 ? REPLICA_DELETE : REPLICA_PUT;
+}
+
+static void observe(const struct s3_request_end *end)
+{
+	enum replica_operation op = operation_of(end->operation);
+	bool failed = end->status < 200 || end->status > 299;
+
+	replica_stats_done("s3", op, end->us);
+	if (failed)
+		replica_stats_failed("s3", op, end->code[0] ? end->code : "Network");
+	else
+		replica_stats_bytes("s3", op, op == REPLICA_PUT ? end->sent : op == REPLICA_GET ? end->received : 0);
 }
 
 /* ---- keys ---- */
@@ -259,27 +287,35 @@ static void reader_close(struct replica_reader *reader)
 	free(reader);
 }
 
-static int s3_kind_open(struct replica *r, const struct replica_item *item, int64_t offset, int64_t length,
-                        struct replica_reader **reader, struct err *e)
+static int open_key(struct replica *r, const char *key, int64_t offset, int64_t length, int64_t size,
+                    struct replica_reader **reader, struct err *e)
 {
 	struct s3_kind_reader *kr = calloc(1, sizeof(*kr));
-	char *key = item_key(r, item, e);
-	int rc = -1;
 
-	assert(offset >= 0 && length >= -1);
 	*reader = NULL;
 	if (!kr)
-		err_nomem(e);
-	else if (key)
-		rc = s3_open(self(r)->client, key, offset, length, item->size > 0 ? item->size : -1, r->cancel, &kr->inner, e);
-	free(key);
-	if (rc != 0) {
+		return err_nomem(e);
+	if (s3_open(self(r)->client, key, offset, length, size, r->cancel, &kr->inner, e) != 0) {
 		free(kr);
 		return -1;
 	}
 	kr->reader = (struct replica_reader){ reader_read, reader_close };
 	*reader = &kr->reader;
 	return 0;
+}
+
+static int s3_kind_open(struct replica *r, const struct replica_item *item, int64_t offset, int64_t length,
+                        struct replica_reader **reader, struct err *e)
+{
+	char *key = item_key(r, item, e);
+	int rc = -1;
+
+	assert(offset >= 0 && length >= -1);
+	*reader = NULL;
+	if (key)
+		rc = open_key(r, key, offset, length, item->size > 0 ? item->size : -1, reader, e);
+	free(key);
+	return rc;
 }
 
 /* ---- write ---- */
@@ -381,12 +417,130 @@ static int s3_kind_remove(struct replica *r, const struct replica_item *items, i
 	return 0;
 }
 
+/* ---- what lies beside LTX files ---- */
+
+struct name {
+	char *text;
+	int64_t size, created_ms; /* size -1: a folder */
+};
+
+struct folder_walk {
+	size_t prefix_len;
+	struct name *names;
+	int count, cap, page_start;
+};
+
+static int add_name(struct folder_walk *w, const char *key, int64_t size, int64_t created_ms, struct err *e)
+{
+	const char *text = strlen(key) > w->prefix_len ? key + w->prefix_len : "";
+	size_t n = strcspn(text, "/");
+
+	if (n == 0)
+		return 0;
+	if (w->count == w->cap) {
+		int cap = w->cap ? w->cap * 2 : 32;
+		struct name *names = realloc(w->names, (size_t)cap * sizeof(*names));
+
+		if (!names)
+			return err_nomem(e);
+		w->names = names;
+		w->cap = cap;
+	}
+	w->names[w->count] = (struct name){ strndup(text, n), size, created_ms };
+	return w->names[w->count++].text ? 0 : err_nomem(e);
+}
+
+static int walk_object(void *ctx, const struct s3_object *o, struct err *e)
+{
+	return add_name(ctx, o->key, o->size, o->modified_ms, e);
+}
+
+static int walk_folder(void *ctx, const char *key, struct err *e)
+{
+	return add_name(ctx, key, -1, 0, e);
+}
+
+static void walk_page(void *ctx, bool again)
+{
+	struct folder_walk *w = ctx;
+
+	while (again && w->count > w->page_start)
+		free(w->names[--w->count].text);
+	w->page_start = w->count;
+}
+
+/* As Litestream v0.3 had it: joined and clean. malloc'ed. */
+static char *path_key(const struct replica *r, const char *path, bool folder, struct err *e)
+{
+	char *joined = NULL, *clean, *key = NULL;
+
+	if (asprintf(&joined, "%s%s%s", r->prefix, r->prefix[0] ? "/" : "", path) < 0)
+		joined = NULL;
+	clean = joined ? text_path_clean(joined) : NULL;
+	if (clean && asprintf(&key, "%s%s", clean, folder ? "/" : "") < 0)
+		key = NULL;
+	free(joined);
+	free(clean);
+	if (!key)
+		err_nomem(e);
+	return key;
+}
+
+static int s3_kind_visit_folder(struct replica *r, const char *folder, replica_visit *visit, void *ctx, struct err *e)
+{
+	struct folder_walk w = { .names = NULL };
+	char *prefix = path_key(r, folder, true, e);
+	const struct s3_list l = { .prefix = prefix, .one_level = true, .object = walk_object, .folder = walk_folder,
+		.page = walk_page, .ctx = &w };
+	int rc = -1;
+
+	if (prefix) {
+		w.prefix_len = strlen(prefix);
+		rc = s3_list(self(r)->client, &l, r->cancel, e);
+	}
+	for (int i = 0; i < w.count; i++) {
+		if (rc == 0)
+			rc = visit(ctx, w.names[i].text, w.names[i].size, w.names[i].created_ms, e);
+		free(w.names[i].text);
+	}
+	free(w.names);
+	free(prefix);
+	return rc;
+}
+
+static int s3_kind_open_path(struct replica *r, const char *path, int64_t offset, struct replica_reader **reader,
+                             struct err *e)
+{
+	char *key = path_key(r, path, false, e);
+	int rc = key ? open_key(r, key, offset, -1, -1, reader, e) : -1;
+
+	free(key);
+	return rc;
+}
+
+/* ---- the lock ---- */
+
+static int s3_kind_hold(struct replica *r, const char *owner, int64_t lease_ms, int64_t *until_ms, struct err *e)
+{
+	struct s3_replica *s = self(r);
+
+	if (!s->lock && s3_lease_create(s->client, r->prefix, &s->lock, e) != 0)
+		return -1;
+	return s3_lease_hold(s->lock, owner, lease_ms, r->cancel, until_ms, e);
+}
+
+static int s3_kind_let_go(struct replica *r, struct err *e)
+{
+	return self(r)->lock ? s3_lease_release(self(r)->lock, r->cancel, e) : 0;
+}
+
 /* ---- opening ---- */
 
 static void s3_kind_free(struct replica *r)
 {
 	struct s3_replica *s = self(r);
 
+	s3_lease_free(s->lock);
 	if (s->client)
 		s3_client_release(s->client);
 	s3_settings_free(&s->settings);
@@ -401,6 +555,10 @@ static const struct replica_ops s3_ops = {
 	.create = s3_kind_create,
 	.list_all = s3_kind_list_all,
 	.remove = s3_kind_remove,
+	.visit_folder = s3_kind_visit_folder,
+	.open_path = s3_kind_open_path,
+	.hold = s3_kind_hold,
+	.let_go = s3_kind_let_go,
 	.free = s3_kind_free,
 };
 
@@ -437,7 +595,7 @@ static int init(struct s3_replica *r, const struct replica_settings *s, struct e
 	r->base.region = r->settings.region;
 	r->base.endpoint = r->settings.endpoint;
 	r->base.lease = s->lease == REPLICA_YES;
-	return s3_client_open(&r->settings, &r->client, e);
+	return s3_client_open(&r->settings, observe, &r->client, e);
 }
 
 int replica_s3_open(const struct replica_settings *s, unsigned flags, struct replica **out, struct err *e)

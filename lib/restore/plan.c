@@ -205,22 +205,36 @@ int restore_plan_extend(const struct replica_list *files, uint64_t from_txid, ui
 	return rc;
 }
 
-static int check_time(const struct replica_list *files, const struct v3_backups *old, int64_t time_ns, struct err *e)
+static void widen(const struct replica_list *files, int64_t *first, int64_t *last)
 {
-	int64_t first = INT64_MAX, last = INT64_MIN;
-
 	for (int i = 0; i < files->count; i++) {
 		int64_t t = files->items[i].created_ms;
 
-		first = t < first ? t : first;
-		last = t > last ? t : last;
+		*first = t < *first ? t : *first;
+		*last = t > *last ? t : *last;
 	}
+}
+
+/* A remote place covers the times of its transactions and those of their uploads: Litestream takes the latter for bounds. */
+static int check_time(struct replica *r, const struct replica_list *files, const struct v3_backups *old, int64_t time_ns,
+                      struct err *e)
+{
+	struct replica_list uploads = { .items = NULL };
+	int64_t first = INT64_MAX, last = INT64_MIN;
+	int rc = 0;
+
+	widen(files, &first, &last);
 	v3_widen(old, &first, &last);
 	if (first > last)
 		return err_set(e, ERR_UNAVAILABLE, "no backups found");
-	if (restore_compare_times(first, time_ns) > 0 || restore_compare_times(last, time_ns) < 0)
-		return err_set(e, ERR_UNAVAILABLE, "timestamp does not exist");
-	return 0;
+	if (!r->local && restore_compare_times(last, time_ns) < 0) {
+		rc = replica_list_levels(r, 0, LTX_LEVEL_MAX, false, &uploads, e);
+		widen(&uploads, &first, &last);
+		replica_list_free(&uploads);
+	}
+	if (rc == 0 && (restore_compare_times(first, time_ns) > 0 || restore_compare_times(last, time_ns) < 0))
+		rc = err_set(e, ERR_UNAVAILABLE, "timestamp does not exist");
+	return rc;
 }
 
 int restore_list(struct replica *r, const struct restore_target *target, bool check_bounds, struct replica_list *files,
@@ -231,7 +245,7 @@ int restore_list(struct replica *r, const struct restore_target *target, bool ch
 		return -1;
 	if (target->txid == 0 && v3_list(r, old, e) != 0)
 		return -1;
-	return check_bounds && target->has_time ? check_time(files, old, target->time_ns, e) : 0;
+	return check_bounds && target->has_time ? check_time(r, files, old, target->time_ns, e) : 0;
 }
 
 int restore_plan_list(struct replica *r, const struct restore_target *target, struct replica_list *files,
