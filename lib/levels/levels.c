@@ -165,7 +165,7 @@ static void compact_levels(struct run *x)
 			rc = levels_compact_step(x->l, dst, x->o->cancel, &x->r->verify_errors, &why);
 			x->r->compacted |= rc == LEVELS_DONE;
 		} while (rc == LEVELS_DONE && more_to_compact(x, dst));
-		if (rc >= 0)
+		if (rc >= 0 && levels_known(x->l))
 			tried(x, dst);
 		note(x, rc, &why);
 	}

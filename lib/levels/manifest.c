@@ -10,7 +10,7 @@
 #include "lib/levels/internal.h"
 #include "lib/os/clock.h"
 
-enum { REMOVE_BATCH = 1000 };
+enum { REMOVE_BATCH = 1000, LOAD_TRIES = 8 };
 
 static bool valid_level(int level) { return level >= 0 && level < LEVELS_ALL; }
 
@@ -179,7 +179,7 @@ static int add_meanwhile(const struct levels *l, struct replica_list *all, struc
 	return 0;
 }
 
-/* Under the lock. */
+/* Under the lock. Where somebody came to doubt meanwhile it stays unknown. */
 static int believe(struct levels *l, struct replica_list *all, unsigned doubts, struct err *e)
 {
 	bool doubted = l->doubts != doubts;
@@ -190,7 +190,8 @@ static int believe(struct levels *l, struct replica_list *all, unsigned doubts, 
 		tell_differences(l, all);
 	if (take_over(l, all, e))
 		return -1;
-	l->known = !doubted;
+	if (doubted)
+		levels_manifest_drop(l);
 	l->listed_ms = os_wall_ms();
 	if (!l->start_ms)
 		l->start_ms = l->listed_ms;
@@ -288,6 +289,22 @@ uint64_t levels_snapshot_position(struct levels *l)
 	uint64_t txid = l->level[LEVELS_SNAPSHOT].max_txid;
 	levels_unlock(l);
 	return txid;
+}
+
+int levels_load_position(struct levels *l, uint64_t *at, uint64_t *snapshot, struct err *e)
+{
+	bool known = false;
+
+	for (int i = 0; i < LOAD_TRIES && !known; i++) {
+		if (levels_load(l, e))
+			return -1;
+		levels_lock(l);
+		known = l->known;
+		*at = position(l);
+		*snapshot = l->level[LEVELS_SNAPSHOT].max_txid;
+		levels_unlock(l);
+	}
+	return known ? 0 : err_set(e, ERR_BUSY, "what the replica holds is not known: it changes while it is listed");
 }
 
 /* Under the lock. */
