@@ -14,6 +14,7 @@ enum {
 	LEVELS_ALL = LTX_LEVEL_MAX + 1,
 	LEVELS_RETRY_FIRST_MS = 10000, /* after a failure; doubling */
 	LEVELS_RETRY_MAX_MS = 300000,
+	LEVELS_SKEW_MS = 60000, /* a time that far ahead of ours is of a clock that was wrong */
 	LEVELS_BAD_MAX = 8, /* damaged files that are remembered; more than that stop their level */
 };
 

@@ -78,7 +78,12 @@ int levels_load(struct levels *l, struct err *e);
 /* An answer of the replica contradicted the manifest, or an upload's outcome is not known: list again at the next use. */
 void levels_doubt(struct levels *l);
 bool levels_known(struct levels *l);
-/* The highest TXID of levels 0 … 8, and that of level 9; 0 = none. After levels_load. */
+/*
+ * levels_load, and both positions of one moment. An upload that works beside a run must ask this way: the run may lose the
+ * manifest (levels_doubt) between two calls, and "nothing known" must not be taken for "nothing there".
+ */
+int levels_load_position(struct levels *l, uint64_t *position, uint64_t *snapshot, struct err *e);
+/* The highest TXID of levels 0 … 8, and that of level 9; 0 = none, or not known. */
 uint64_t levels_position(struct levels *l);
 uint64_t levels_snapshot_position(struct levels *l);
 /* The upload job stored this object. */

@@ -10,7 +10,7 @@
 #include "lib/levels/internal.h"
 #include "lib/os/clock.h"
 
-enum { REMOVE_BATCH = 1000 };
+enum { REMOVE_BATCH = 1000, LOAD_TRIES = 8 };
 
 static bool valid_level(int level) { return level >= 0 && level < LEVELS_ALL; }
 
@@ -288,6 +288,22 @@ uint64_t levels_snapshot_position(struct levels *l)
 	uint64_t txid = l->level[LEVELS_SNAPSHOT].max_txid;
 	levels_unlock(l);
 	return txid;
+}
+
+int levels_load_position(struct levels *l, uint64_t *at, uint64_t *snapshot, struct err *e)
+{
+	bool known = false;
+
+	for (int i = 0; i < LOAD_TRIES && !known; i++) {
+		if (levels_load(l, e))
+			return -1;
+		levels_lock(l);
+		known = l->known;
+		*at = position(l);
+		*snapshot = l->level[LEVELS_SNAPSHOT].max_txid;
+		levels_unlock(l);
+	}
+	return known ? 0 : err_set(e, ERR_BUSY, "what the replica holds is not known: it changes while it is listed");
 }
 
 /* Under the lock. */

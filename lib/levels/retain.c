@@ -23,11 +23,16 @@ struct l0_walk {
 	int count;
 };
 
+/* Times of a clock that ran ahead would keep level 0 until they have come: they count as old. */
+static bool is_young(const struct levels *l, const struct replica_item *it, int64_t now_ms)
+{
+	return it->created_ms > now_ms - l->policy->l0_retention_ms && it->created_ms <= now_ms + LEVELS_SKEW_MS;
+}
+
 /* Under the lock. */
 static int walk_l0(struct levels *l, int64_t now_ms, struct l0_walk *w, struct levels_result *r, struct err *e)
 {
 	const struct replica_list *f = levels_files(l, 0);
-	int64_t border = now_ms - l->policy->l0_retention_ms;
 
 	r->l0_eligible = r->l0_not_compacted = r->l0_too_recent = 0;
 	w->gone = f->count ? malloc((size_t)f->count * sizeof(*w->gone)) : NULL;
@@ -36,7 +41,7 @@ static int walk_l0(struct levels *l, int64_t now_ms, struct l0_walk *w, struct l
 	for (int i = 0; i < f->count; i++) {
 		const struct replica_item *it = &f->items[i];
 
-		if (it->created_ms > border) {
+		if (is_young(l, it, now_ms)) {
 			r->l0_too_recent = f->count - i;
 			while (w->count && w->gone[w->count - 1].max_txid >= levels_group_min(l, it->min_txid))
 				w->count--;
@@ -65,7 +70,7 @@ static uint64_t l0_done(const struct levels *l, int64_t now_ms)
 
 		if (it->max_txid > done)
 			return it->min_txid - 1 < done ? it->min_txid - 1 : done;
-		if (it->created_ms > now_ms - l->policy->l0_retention_ms)
+		if (is_young(l, it, now_ms))
 			return levels_group_min(l, it->min_txid) - 1;
 	}
 	return done;

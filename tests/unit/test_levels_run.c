@@ -159,6 +159,24 @@ TEST(times_of_a_wrong_clock_hold_nothing_up)
 	lk_pass(&k, 10000);
 	CHECK_OK(lk_run(&k), &k.e);
 	CHECK(k.r.compacted);
+	CHECK(settle(&k));
+	CHECK_INT(levels_files(k.l, 0)->count, 1);
+	lk_free(&k);
+}
+
+/* Stored while a run works whose time was taken before. */
+TEST(file_of_a_moment_later_is_not_due)
+{
+	struct lk k;
+
+	CHECK(lk_init(&k, "moment"));
+	CHECK(lk_commits(&k, 5, 1000));
+	CHECK(settle(&k));
+	lk_pass(&k, 1234);
+	CHECK(lk_commit(&k));
+	int64_t next = levels_compaction_due(k.l, 1, k.now_ms);
+	CHECK(next > k.now_ms);
+	CHECK_INT(levels_compaction_due(k.l, 1, k.now_ms - 5), next);
 	lk_free(&k);
 }
 
@@ -506,6 +524,9 @@ TEST(compared_once_a_day_with_the_next_run)
 
 	CHECK(lk_init(&k, "day"));
 	CHECK(lk_commits(&k, 5, 1000));
+	/* The clock goes on between the decision and the run. */
+	struct levels_run_options o = { .replicated_txid = 5, .now_ms = k.now_ms - 30 };
+	CHECK_OK(levels_run(k.l, &o, &k.r, &k.e), &k.e);
 	CHECK(settle(&k));
 	CHECK_INT(k.f->lists, 1);
 	/* Somebody takes a file away, and adds another. */
@@ -747,27 +768,43 @@ struct uploads {
 	bool ok;
 };
 
-/* Stores files of its own making as an upload would, and doubts now and then. */
+/* Stores one file as a replica does: it is there whole or not at all. */
+static bool store_file(struct lk *k, uint64_t txid, struct replica_item *item)
+{
+	const uint32_t pgno = 1;
+	char stage[400], file[400], stored[400];
+
+	*item = (struct replica_item){ .min_txid = txid, .max_txid = txid, .created_ms = k->now_ms };
+	snprintf(stage, sizeof(stage), "%s/stage", k->g.dir);
+	snprintf(file, sizeof(file), "%s", rk_file(stage, 0, txid, txid));
+	snprintf(stored, sizeof(stored), "%s", rk_file(k->g.replica_path, 0, txid, txid));
+	if (!rk_pages(stage, 0, txid, txid, 512, 1, &pgno, 1, (uint32_t)txid) || os_set_times(file, item->created_ms, NULL))
+		return false;
+	item->size = rig_size(file);
+	return !os_rename(file, stored, NULL);
+}
+
+/* As an upload would; and it doubts now and then. */
 static void *upload_files(void *arg)
 {
 	struct uploads *u = arg;
-	const uint32_t pgno = 1;
+	struct levels *l = u->k->l;
 
-	u->ok = true;
+	u->ok = rk_store(u->k->g.replica_path, 0, 999, 999, "", 0, 0) &&
+	        !os_unlink(rk_file(u->k->g.replica_path, 0, 999, 999), NULL); /* makes the folder */
 	for (uint64_t txid = 1; txid <= 400 && u->ok; txid++) {
-		struct replica_item item = { .min_txid = txid, .max_txid = txid, .created_ms = u->k->now_ms };
-		char path[400];
+		struct replica_item item;
 		bool needs_db;
 
-		if (!levels_known(u->k->l))
-			u->ok = !levels_load(u->k->l, NULL) && levels_position(u->k->l) == txid - 1;
-		u->ok = u->ok && rk_pages(u->k->g.replica_path, 0, txid, txid, 512, 1, &pgno, 1, (uint32_t)txid);
-		snprintf(path, sizeof(path), "%s", rk_file(u->k->g.replica_path, 0, txid, txid));
-		item.size = rig_size(path);
-		u->ok = u->ok && !os_set_times(path, item.created_ms, NULL) && !levels_note_put(u->k->l, &item, NULL);
+		if (!levels_known(l)) {
+			uint64_t position, snapshot;
+
+			u->ok = !levels_load_position(l, &position, &snapshot, NULL) && position == txid - 1 && !snapshot;
+		}
+		u->ok = u->ok && store_file(u->k, txid, &item) && !levels_note_put(l, &item, NULL);
 		if (txid % 37 == 0)
-			levels_doubt(u->k->l);
-		levels_due_ms(u->k->l, u->k->now_ms + 1000000, txid, &needs_db);
+			levels_doubt(l);
+		levels_due_ms(l, u->k->now_ms + 1000000, txid, &needs_db);
 	}
 	atomic_store(&u->ended, true);
 	return NULL;
@@ -785,6 +822,8 @@ TEST(beside_uploads)
 	CHECK_INT(pthread_create(&thread, NULL, upload_files, &u), 0);
 	for (bool last = false; !last;) {
 		last = atomic_load(&u.ended);
+		if (!last && later % 70000 == 0)
+			levels_doubt(k.l); /* as a failed put or removal does */
 		struct levels_run_options o = { .now_ms = k.now_ms + (later += 30000) };
 		if (levels_run(k.l, &o, &k.r, &k.e) || k.r.verify_errors) {
 			printf("%s\n", k.e.text);
