@@ -128,6 +128,7 @@ static void sync_failed(struct managed *m, const struct err *why)
 		dormant_starve(m);
 		return;
 	}
+	dormant_fed(m); /* whatever it lacks, it is not that */
 	m->retry_us = backoff_fail(&m->sync_errors, m->monitor_interval_ms, why, &say);
 	if (say)
 		log_error(m->disk_full ? "sync paused, disk full" : "sync error", LS("system", "store"),

@@ -161,6 +161,7 @@ struct model {
 	struct replica *replicas[REPLICAS_MAX];
 	uint32_t down;  /* bits: out of reach for the engine */
 	bool resting;   /* the engine has let go of the database */
+	bool untouched; /* and said, before it took it up again, that nothing had happened to it */
 	bool damaged;   /* local files were taken away: TXIDs that were not sent may come again */
 	bool meta_bad;  /* the newest local file is damaged and will not be got over */
 	bool has_backup, backup_has_wal;

@@ -132,6 +132,67 @@ TEST(the_replica_is_not_asked_again)
 	rig_free(&g);
 }
 
+/* Frames in the log that nothing counts yet: a transaction that is too large for its cache. */
+static int spill(void)
+{
+	return rig_sql(&g, "PRAGMA cache_size=2; BEGIN; WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE "
+	               "i < 60) INSERT OR REPLACE INTO t SELECT i + 700, randomblob(700) FROM c");
+}
+
+TEST(a_growing_transaction_is_in_the_way_and_its_leftovers_are_not)
+{
+	CHECK_INT(rig_init(&g, "grows"), 0);
+	CHECK_INT(rig_start(&g), 0);
+	CHECK(rig_good(&g));
+	CHECK_INT(spill(), SQLITE_OK);
+	CHECK_OK(rest(), &g.e);
+	CHECK(!g.r.rests);
+	CHECK_INT(rig_sql(&g, "ROLLBACK"), SQLITE_OK);
+	CHECK_OK(rest(), &g.e);
+	CHECK(g.r.rests);
+	CHECK(!db_stirred(g.db));
+	rig_free(&g);
+}
+
+static uint64_t spill_at, spill_call;
+
+static void spill_now(void *ctx, enum os_call kind)
+{
+	(void)ctx;
+	(void)kind;
+	if (++spill_call == spill_at)
+		spill();
+}
+
+/* Such a transaction begins at any moment of letting go: its commit, of which no event will tell, must be seen. */
+TEST(a_commit_under_way_is_not_slept_through)
+{
+	int slept = 0;
+
+	for (spill_at = 1;; spill_at++) {
+		char name[40];
+
+		snprintf(name, sizeof(name), "way%d", (int)spill_at);
+		CHECK_INT(rig_init(&g, name), 0);
+		CHECK_INT(rig_start(&g), 0);
+		CHECK(rig_good(&g));
+		spill_call = 0;
+		os_fault_hook(spill_now, NULL);
+		CHECK_OK(rest(), &g.e);
+		os_fault_hook(NULL, NULL);
+		if (spill_call < spill_at)
+			break;
+		rig_sql(&g, "COMMIT");
+		if (g.r.rests && rig_int(&g, "SELECT count(*) FROM t"))
+			CHECK(db_stirred(g.db));
+		slept += g.r.rests;
+		CHECK(rig_good(&g));
+		rig_free(&g);
+	}
+	rig_free(&g);
+	CHECK(spill_at > 10 && slept > 0);
+}
+
 TEST(failures_on_the_way_to_rest)
 {
 	CHECK_INT(rig_init(&g, "fail"), 0);
