@@ -26,6 +26,7 @@ HOSTCC   ?= cc
 # A clock that stands before this time cannot be right; certificates are then checked as of it.
 EPOCH    := $(or $(SOURCE_DATE_EPOCH),$(shell [ -e .git ] && git log -1 --format=%ct 2>/dev/null),$(shell \
             echo $$(($$(date +%s) / 86400 * 86400))))
+OBJCOPY  ?= objcopy
 Q        := $(if $(V),,@)
 say       = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2))
 
@@ -50,7 +51,8 @@ $(DEPS_DIR)/ready.mk: scripts/deps
 # ---- flags ----------------------------------------------------------------------------------------------
 WARN     := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
             -Wpointer-arith -Wwrite-strings -Wundef -Wvla -Wformat=2 -Wcast-qual -Wimplicit-fallthrough
-COMMON   := -std=c11 -D_GNU_SOURCE -I.
+# Frame pointers in our own code: the profiles walk them (lib/os/sample.c), and they cost half a percent.
+COMMON   := -std=c11 -D_GNU_SOURCE -I. -fno-omit-frame-pointer
 DEP_INC  := -isystem $(DEPS_DIR)/sqlite -isystem $(DEPS_DIR)/lz4/lib -isystem $(DEPS_DIR)/bearssl/inc \
             -isystem $(DEPS_DIR)/libyaml/include
 # Our databases are the users' databases: whatever their schema may hold (JSON, UTF-16, quoted strings, window
@@ -67,7 +69,7 @@ DEP_sqlite  := $(SQLITE)
 DEP_libyaml  = -I$(DEPS_DIR)/libyaml/include -DYAML_VERSION_MAJOR=0 -DYAML_VERSION_MINOR=2 -DYAML_VERSION_PATCH=5 \
                -DYAML_VERSION_STRING=\"0.2.5\"
 DEP_bearssl  = -I$(DEPS_DIR)/bearssl/inc -I$(DEPS_DIR)/bearssl/src
-HOT      := lib/base/crc64% lib/ltx/% lib/wal/% lz4/lib/lz4
+HOT      := lib/base/crc64% lib/base/sha256% lib/ltx/% lib/wal/% lz4/lib/lz4
 # The same optimisation as CFLAGS asks for, but a -Os becomes -O2 where the bytes flow.
 opt       = $(if $(filter $(HOT),$(1)),$(subst -Os,-O2,$(CFLAGS)),$(CFLAGS))
 
@@ -146,7 +148,7 @@ $(B)/obj/version: FORCE
 $(B)/obj/epoch: FORCE
 	$(call stamp,$(EPOCH))
 $(B)/obj/roots.from: FORCE
-	$(call stamp,$(ROOTS) $(shell cksum <$(ROOTS) 2>/dev/null))
+	$(call stamp,$(ROOTS) $(shell cksum 2>/dev/null <$(ROOTS)))
 $(B)/obj/roots: scripts/roots.c
 	@mkdir -p $(@D)
 	$(Q)$(HOSTCC) -O1 -o $@ $<
@@ -173,13 +175,17 @@ else
 PIE_HEAD = -static-pie
 endif
 # No LTO: SQLite is one file already; measured, it adds 500 bytes and makes the build half as slow again.
-SHIP_LD  := -Wl,--gc-sections,-z,relro,-z,now,-z,noexecstack,--build-id=none
+SHIP_LD  := -Wl,--gc-sections,-z,relro,-z,now,-z,noexecstack,--build-id=sha1 \
+            -Wl,--wrap=malloc,--wrap=realloc,--wrap=free
 all: $(B)/rivulet
 $(B)/rivulet.debug: $(OURS:%.c=$(O_ship)/%.o) $(O_ship)/roots.o $(X_ship)/libdeps.a $(O_ship)/sources $(O_ship)/flags
 	$(call say,LD,$@)
 	$(Q)$(MUSL_CC) $(CFLAGS) $(PIE_HEAD) $(SHIP_LD) $(LDFLAGS) -Wl,-Map=$(B)/rivulet.map -o $@ $(filter %.o %.a,$^) $(PIE_TAIL)
-$(B)/rivulet: $(B)/rivulet.debug
+# The names of functions stand in a section that is not loaded: profiles are readable, memory is not touched.
+$(B)/rivulet: $(B)/rivulet.debug scripts/names
+	$(Q)scripts/names $< >$(B)/rivulet.names
 	$(Q)$(STRIP) -s -R .comment -o $@ $<
+	$(Q)$(OBJCOPY) --add-section .rivulet.names=$(B)/rivulet.names $@
 size: $(B)/rivulet
 	$(Q)scripts/size $(B)/rivulet.map $(B)/rivulet $(SIZE_BUDGET)
 DOC := $(wildcard LICENSE NOTICE README.md CHANGELOG.md)

@@ -6,6 +6,7 @@
 #include "applets/output.h"
 #include "lib/base/text.h"
 #include "lib/os/program.h"
+#include "lib/os/thread.h"
 
 static int run_named(int argc, char **argv)
 {
@@ -31,6 +32,7 @@ int main(int argc, char **argv)
 	const char *called;
 	char *named = NULL;
 
+	os_thread_begin(NULL);
 	os_protect_self();
 	os_std_reserve();
 	if (argc < 1)

@@ -131,6 +131,7 @@ static int backfill(struct db *d, sqlite3 *c, int wait_ms, uint32_t *rest, struc
 	int64_t until = os_mono_us() + wait_ms * 1000;
 	int frames, backfilled;
 
+	db_diag_phase(d, "checkpoint_exec");
 	for (;;) {
 		if (db_checkpoint_passive(c, &frames, &backfilled, e) && !err_is(e, ERR_BUSY))
 			return -1;
@@ -157,6 +158,7 @@ static int backfill_bulk(struct db *d, struct db_work *w, int *files, struct err
 			return -1;
 		if (index.frames - index.backfilled <= REST_PAGES_SMALL)
 			return 0;
+		db_diag_phase(d, "checkpoint_copy_before");
 		if (db_read_renew(d, w, files, e) || backfill(d, d->w, CHECKPOINTER_WAIT_MS, &rest, e))
 			return -1;
 		if (rest >= last_rest)
@@ -201,6 +203,7 @@ static int seal(struct db *d, struct db_work *w, int *files, bool *sealed, struc
 	int rc;
 
 	*sealed = false;
+	db_diag_phase(d, "checkpoint_lock");
 	if (db_exec(d->w, "BEGIN IMMEDIATE", "lock for writing", e))
 		return err_is(e, ERR_BUSY) ? 0 : -1;
 	rc = db_catch_up(d, w, DB_CATCH_NO_SNAPSHOT, files, e);
@@ -233,6 +236,7 @@ static int restart(struct db *d, bool brake, bool *restarted, struct err *e)
 	uint32_t salt1 = d->position.salt1, salt2 = d->position.salt2;
 	struct wal_index index;
 
+	db_diag_phase(d, "checkpoint_verify_restart");
 	/* Not a whole number of frames, so that prove.c sees the cut. */
 	if (brake && set_size_limit(d, wal_offset(d->page_size, (uint64_t)d->o.min_checkpoint_pages) + 1, e))
 		return -1;
@@ -264,10 +268,12 @@ static void note_outcome(struct db *d, bool restarted, bool postponed)
 
 int db_checkpoint(struct db *d, struct db_work *w, bool brake, int *files, bool *restarted, struct err *e)
 {
+	enum db_checkpoint_mode mode = brake ? DB_MODE_TRUNCATE : DB_MODE_PASSIVE;
 	bool sealed = false, now = true;
 	int rc = -1;
 
 	*restarted = false;
+	db_diag_checkpoint(d, mode);
 	if (db_conn_writer(d, e) || backfill_bulk(d, w, files, e) || small_enough(d, brake, &now, e) ||
 	    (now && seal(d, w, files, &sealed, e)))
 		goto out;
@@ -280,6 +286,7 @@ out:
 		rc = 0;
 	}
 	note_outcome(d, *restarted, !rc && !now);
+	db_diag_checkpoint_end(d, mode, rc, e);
 	sqlite3_db_release_memory(d->r);
 	if (d->w)
 		sqlite3_db_release_memory(d->w);

@@ -64,6 +64,7 @@ int db_create(const struct db_options *o, struct db **out, struct err *e)
 	d = calloc(1, sizeof(*d));
 	if (!d)
 		return err_nomem(e);
+	db_diag_init(d);
 	d->o = *o;
 	if (d->o.truncate_pages <= 0)
 		d->o.truncate_pages = DB_TRUNCATE_PAGES_DEFAULT;
@@ -103,6 +104,7 @@ void db_free(struct db *d)
 	free(d->meta_path);
 	free(d->l0_dir);
 	free(d->sidecar_path);
+	db_diag_free(d);
 	free(d->replicas);
 	free(d);
 }

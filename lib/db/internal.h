@@ -5,7 +5,10 @@
 #ifndef RIVULET_DB_INTERNAL_H
 #define RIVULET_DB_INTERNAL_H
 
+#include <pthread.h>
+
 #include "lib/db/db.h"
+#include "lib/db/diag.h"
 #include "lib/ltx/ltx.h"
 #include "lib/os/file.h"
 #include "lib/wal/wal.h"
@@ -29,6 +32,18 @@ struct db_position {
 	bool big_endian;
 	struct wal_checksum checksum; /* of the WAL up to offset */
 	bool same_boot; /* the machine has not been started anew since: what was written to the WAL is still there */
+};
+
+/* What diag.h tells; everything under the lock. */
+struct db_diag_state {
+	pthread_mutex_t lock;
+	const char *operation, *phase, *mode, *reason; /* constants */
+	char *error;                                   /* owned; NULL = none */
+	bool active, snapshotting;
+	int64_t started_ms, updated_ms, started_us, updated_us;
+	uint64_t txid;
+	int64_t wal_size, wal_offset;
+	struct db_checkpoint_counters checkpoints;
 };
 
 /* A file as it was at a moment after which every change shows. */
@@ -87,6 +102,7 @@ struct db {
 	int64_t checkpoint_retry_step_us;
 
 	struct db_progress progress;
+	struct db_diag_state diag;
 	atomic_bool snapshotting; /* from db_snapshot_begin to db_snapshot_end: no checkpoints */
 };
 
@@ -102,6 +118,20 @@ struct db_work {
 	uint8_t sink[128 << 10];
 	uint8_t buffer[DB_BUFFER_SIZE];
 };
+
+/* ---- diag.c ---- */
+void db_diag_init(struct db *d);
+void db_diag_free(struct db *d);
+/* A sync's record begins and ends; in between, perhaps that of a checkpoint. */
+void db_diag_sync(struct db *d);
+void db_diag_sync_end(struct db *d, int rc, const struct err *e);
+void db_diag_checkpoint(struct db *d, enum db_checkpoint_mode mode);
+void db_diag_checkpoint_end(struct db *d, enum db_checkpoint_mode mode, int rc, const struct err *e);
+/* Texts are constants. */
+void db_diag_phase(struct db *d, const char *phase);
+void db_diag_wal(struct db *d, int64_t size);
+void db_diag_snapshot(struct db *d, const char *reason);
+void db_diag_written(struct db *d);
 
 /* ---- inodes.c ---- */
 /* Registers the file; ERR_EXISTS with the other name when it is there already. Any thread. */

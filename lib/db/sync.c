@@ -98,8 +98,10 @@ static int catch_up_once(struct db *d, struct db_work *w, unsigned flags, int *f
 	struct db_written written;
 	int64_t size;
 
+	db_diag_phase(d, "verify");
 	if (db_prove(d, w, &proof, e))
 		return -1;
+	db_diag_wal(d, proof.index.frames ? wal_offset(d->page_size, proof.index.frames) : 0);
 	if (proof.step == DB_STEP_SNAPSHOT && (flags & DB_CATCH_NO_SNAPSHOT))
 		return err_set(e, ERR_BUSY, "%s needs a full copy first", d->path);
 	if (proof.step == DB_STEP_SNAPSHOT && (flags & DB_CATCH_NO_LARGE_COPY)) {
@@ -172,7 +174,10 @@ int db_catch_up(struct db *d, struct db_work *w, unsigned flags, int *files, str
 /* Reopens what was replaced; enum db_open_result or -1. */
 static int ensure_open(struct db *d, struct err *e)
 {
-	int same = d->r ? db_identity_holds(d, e) : 1;
+	int same;
+
+	db_diag_phase(d, "ensure_wal");
+	same = d->r ? db_identity_holds(d, e) : 1;
 
 	if (same < 0)
 		return -1;
@@ -242,6 +247,7 @@ static int sync_open(struct db *d, unsigned flags, struct db_sync_result *r, str
 		rc = 0;
 		goto out;
 	}
+	db_diag_phase(d, "checkpoint_if_needed");
 	if ((!(flags & DB_SYNC_NO_CHECKPOINT) && checkpoint_if_due(d, w, r, e)) || db_read_raise(d, w, &r->files, e))
 		goto out;
 	tell_sizes(d, r);
@@ -258,12 +264,10 @@ out:
 	return rc;
 }
 
-int db_sync(struct db *d, unsigned flags, struct db_sync_result *r, struct err *e)
+static int sync_once(struct db *d, unsigned flags, struct db_sync_result *r, struct err *e)
 {
-	int rc;
+	int rc = ensure_open(d, e);
 
-	*r = (struct db_sync_result){ 0 };
-	rc = ensure_open(d, e);
 	if (rc < 0)
 		return -1;
 	if (rc == DB_OPEN_WAITING) {
@@ -278,5 +282,16 @@ int db_sync(struct db *d, unsigned flags, struct db_sync_result *r, struct err *
 	}
 	if (rc)
 		let_go_if_large(d);
+	return rc;
+}
+
+int db_sync(struct db *d, unsigned flags, struct db_sync_result *r, struct err *e)
+{
+	int rc;
+
+	*r = (struct db_sync_result){ 0 };
+	db_diag_sync(d);
+	rc = sync_once(d, flags, r, e);
+	db_diag_sync_end(d, rc, e);
 	return rc;
 }

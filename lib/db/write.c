@@ -151,6 +151,7 @@ static int encode(struct writing *x, struct err *e)
 	struct db_work *w = x->w;
 	bool everything = x->proof->step == DB_STEP_SNAPSHOT;
 
+	db_diag_phase(x->d, everything ? "write_ltx_from_db" : "write_ltx_from_wal");
 	os_spool_init(&x->index, x->d->l0_dir, INDEX_MEMORY);
 	if (ltx_encoder_begin(&w->encoder, &x->header, ltx_file_sink(&x->sink, &x->file, 0, w->sink, sizeof(w->sink)),
 	                      ltx_spool_index(&x->index), w->frame, e) ||
@@ -162,6 +163,7 @@ static int encode(struct writing *x, struct err *e)
 	};
 	if (everything ? put_everything(x, e) : put_changes(x, e))
 		return -1;
+	db_diag_phase(x->d, "close_ltx");
 	return ltx_encoder_end(&w->encoder, 0, NULL, e) || ltx_file_sink_flush(&x->sink, e) ? -1 : 0;
 }
 
@@ -196,10 +198,12 @@ static int publish(struct writing *x, struct err *e)
 	struct db *d = x->d;
 	int rc;
 
+	db_diag_phase(d, "fsync_ltx");
 	/* The replica's copy carries the header's time as its own; a hard link shares it, so it is set here. */
 	if (os_set_owner(x->staging, d->file_owner.mode, d->file_owner.uid, d->file_owner.gid, e) ||
 	    os_set_times(x->staging, x->header.timestamp_ms, e) || os_file_sync(&x->file, e))
 		return -1;
+	db_diag_phase(d, "rename_ltx");
 	rc = os_rename(x->staging, x->path, e);
 	if (!rc)
 		rc = os_dir_sync(d->l0_dir, e);
@@ -230,6 +234,7 @@ static void advance(struct writing *x)
 		x->d->snapshot_reason = NULL;
 	x->d->synced_since_checkpoint = true;
 	db_position_set(x->d, &next);
+	db_diag_written(x->d);
 }
 
 static int write_file(struct writing *x, struct err *e)
@@ -238,6 +243,9 @@ static int write_file(struct writing *x, struct err *e)
 	bool everything = x->proof->step == DB_STEP_SNAPSHOT;
 	int rc = -1;
 
+	db_diag_phase(d, "sync_prepare_ltx");
+	if (everything)
+		db_diag_snapshot(d, x->proof->reason);
 	if (make_header(x, e) || open_staging(x, e))
 		goto out;
 	log_debug("sync", LS("system", "store"), LS("db", d->name), LX("txid", x->txid), LI("offset", x->proof->start),
@@ -265,6 +273,7 @@ int db_write(struct db *d, struct db_work *w, const struct db_proof *p, int64_t 
 	int rc;
 
 	*out = (struct db_written){ 0 };
+	db_diag_phase(d, "sync_page_map");
 	wal_pages_reset(w->pages);
 	wal_scan_begin(&x.scan, d->page_size, p->big_endian, p->salt1, p->salt2, p->start, p->checksum);
 	rc = wal_scan_run(&x.scan, db_wal_source(d), p->end_max, everything || tail ? 0 : max_bytes, w->pages, w->buffer,

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "lib/os/pool.h"
+#include "lib/os/thread.h"
 
 struct list {
 	struct pool_job *first, **end;
@@ -103,6 +104,7 @@ static void *worker(void *arg)
 	struct pool *p = arg;
 	struct pool_job *job;
 
+	os_thread_begin("worker");
 	pthread_mutex_lock(&p->lock);
 	while ((job = next_job(p)) != NULL) {
 		pthread_mutex_unlock(&p->lock);
@@ -160,7 +162,7 @@ void pool_free(struct pool *p)
 }
 
 /* Workers are detached: one that ends for lack of work gives its stack back at once. They take no signals; those are
- * the loop's. */
+ * the loop's, but for the profiler's. */
 static bool start_worker(struct pool *p)
 {
 	sigset_t all, before;
@@ -173,6 +175,8 @@ static bool start_worker(struct pool *p)
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attr, stack_size());
 	sigfillset(&all);
+	sigdelset(&all, SIGPROF);
+	os_thread_creating();
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	rc = pthread_create(&id, &attr, worker, p);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* Names to addresses: getaddrinfo() on a thread that may be left behind. */
-#include <assert.h>
 #include <netdb.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -20,8 +19,8 @@ static atomic_int lookups;
 /* Shared by the thread and the one who waits; the last of both frees it. */
 struct lookup {
 	atomic_int holders;
-	atomic_bool done; /* the results stand */
-	int fd;      /* eventfd, readable then */
+	atomic_bool answered;
+	int fd;      /* eventfd, readable when the thread is done */
 	int code;    /* of getaddrinfo */
 	int errnum;  /* for EAI_SYSTEM */
 	int port;
@@ -70,7 +69,7 @@ static void *look_up(void *ctx)
 		collect(l, list);
 		freeaddrinfo(list);
 	}
-	atomic_store(&l->done, true);
+	atomic_store(&l->answered, true); /* what was written above is there for who sees this */
 	if (write(l->fd, &one, sizeof(one)) < 0)
 		l->errnum = errno; /* cannot be: the counter is 0 */
 	drop(l);
@@ -182,8 +181,7 @@ int os_resolve(const char *host, int port, const struct os_wait *w, struct os_ad
 	p.fd = l->fd;
 	switch (os_net_poll(&p, 1, w)) {
 	case OS_WAIT_READY:
-		assert(atomic_load(&l->done));
-		rc = finish(l, out, count, e);
+		rc = atomic_load(&l->answered) ? finish(l, out, count, e) : fail_sys(e, EIO, host);
 		break;
 	case OS_WAIT_TIME:
 		err_set(e, ERR_UNAVAILABLE, "lookup %s: no answer from the name servers in time", host);

@@ -12,8 +12,21 @@
 #include "lib/base/text.h"
 #include "lib/os/clock.h"
 #include "lib/replica/replica.h"
+#include "lib/replica/stats.h"
 
 enum { COPY_SIZE = 128 << 10, READ_AHEAD_MIN = 256 << 10, WRITEBACK_EVERY = 8 << 20, STALE_MS = 3600000 };
+
+/* ---- figures ---- */
+
+static int count(enum replica_operation op, int64_t began_us, int64_t bytes, int rc, const struct err *e)
+{
+	replica_stats_done("file", op, os_mono_us() - began_us);
+	if (rc)
+		replica_stats_failed("file", op, replica_stats_code(e));
+	else if (bytes)
+		replica_stats_bytes("file", op, bytes);
+	return rc;
+}
 
 /* ---- names ---- */
 
@@ -157,6 +170,7 @@ static int file_read(struct replica_reader *reader, void *bytes, size_t n, size_
 	if (n > 0 && os_file_read(&f->file, bytes, n, f->offset, got, e) != 0)
 		return -1;
 	f->offset += (int64_t)*got;
+	replica_stats_bytes("file", REPLICA_GET, (int64_t)*got);
 	return 0;
 }
 
@@ -168,39 +182,97 @@ static void file_close(struct replica_reader *reader)
 	free(f);
 }
 
-static int file_open(struct replica *r, const struct replica_item *item, int64_t offset, int64_t length,
-                     struct replica_reader **reader, struct err *e)
+/* Takes path over. */
+static int open_at(char *path, int64_t offset, int64_t length, struct replica_reader **reader, struct err *e)
 {
-	struct file_reader *f = NULL;
-	char *folder = level_folder(r, item->level, e), *path = NULL;
-	int rc = -1;
+	struct file_reader *f = path ? calloc(1, sizeof(*f)) : NULL;
 
 	assert(offset >= 0 && length >= -1);
 	*reader = NULL;
-	if (!folder || !(path = item_path(folder, item, "", e)))
-		goto out;
-	f = calloc(1, sizeof(*f));
-	if (!f) {
+	if (path && !f)
 		err_nomem(e);
-		goto out;
+	if (!f || os_file_open(&f->file, path, O_RDONLY, 0, e) != 0) {
+		free(path);
+		free(f);
+		return -1;
 	}
-	f->file.fd = -1;
-	if (os_file_open(&f->file, path, O_RDONLY, 0, e) != 0)
-		goto out;
+	free(path);
 	f->reader.read = file_read;
 	f->reader.close = file_close;
 	f->offset = offset;
 	f->end = length < 0 || length > INT64_MAX - offset ? INT64_MAX : offset + length;
-	if (item->size - offset >= READ_AHEAD_MIN && length < 0)
-		os_file_will_read(&f->file, offset, item->size - offset);
 	*reader = &f->reader;
-	f = NULL;
-	rc = 0;
-out:
-	free(f);
+	return 0;
+}
+
+static int file_open(struct replica *r, const struct replica_item *item, int64_t offset, int64_t length,
+                     struct replica_reader **reader, struct err *e)
+{
+	char *folder = level_folder(r, item->level, e), *path = folder ? item_path(folder, item, "", e) : NULL;
+
 	free(folder);
+	if (open_at(path, offset, length, reader, e) != 0)
+		return -1;
+	if (item->size - offset >= READ_AHEAD_MIN && length < 0)
+		os_file_will_read(&((struct file_reader *)*reader)->file, offset, item->size - offset);
+	return 0;
+}
+
+/* ---- what is not LTX ---- */
+
+struct folder_walk {
+	const char *folder;
+	replica_visit *visit;
+	void *ctx;
+};
+
+static int visit_any(void *ctx, const char *name, struct err *e)
+{
+	struct folder_walk *w = ctx;
+	struct err why = ERR_INIT;
+	struct os_stat st;
+	char *path = text_path_join(w->folder, name);
+	int rc;
+
+	if (!path)
+		return err_nomem(e);
+	rc = os_stat(path, &st, &why);
 	free(path);
+	if (rc != 0 && why.code == ERR_NOT_FOUND)
+		return 0;
+	if (rc != 0) {
+		if (e)
+			*e = why;
+		return -1;
+	}
+	return st.is_dir || st.is_regular ? w->visit(w->ctx, name, st.is_dir ? -1 : st.size, st.mtime_ms, e) : 0;
+}
+
+static int file_visit_folder(struct replica *r, const char *folder, replica_visit *visit, void *ctx, struct err *e)
+{
+	struct err why = ERR_INIT;
+	char *path = text_path_join(r->path, folder);
+	struct folder_walk w = { path, visit, ctx };
+	int rc;
+
+	if (!path)
+		return err_nomem(e);
+	rc = os_dir_list(path, visit_any, &w, &why);
+	free(path);
+	if (rc != 0 && why.code == ERR_NOT_FOUND)
+		return 0;
+	if (rc != 0 && e)
+		*e = why;
 	return rc;
+}
+
+static int file_open_path(struct replica *r, const char *path, int64_t offset, struct replica_reader **reader, struct err *e)
+{
+	char *whole = text_path_join(r->path, path);
+
+	if (!whole)
+		err_nomem(e);
+	return open_at(whole, offset, -1, reader, e);
 }
 
 /* ---- write ---- */
@@ -336,7 +408,7 @@ struct file_writer {
 	struct replica *replica;
 	struct os_file file;
 	char *folder, *path, *tmp;
-	int64_t offset, writeback;
+	int64_t offset, writeback, began_us;
 };
 
 static void writer_free(struct file_writer *f)
@@ -387,6 +459,7 @@ static int writer_finish(struct replica_writer *writer, const struct replica_ite
 	}
 	if (rc != 0)
 		os_unlink(f->tmp, NULL);
+	count(REPLICA_PUT, f->began_us, f->offset, rc, e);
 	writer_free(f);
 	return rc;
 }
@@ -422,6 +495,7 @@ static int file_create(struct replica *r, const struct replica_item *item, struc
 		return err_nomem(e);
 	f->writer = (struct replica_writer){ writer_write, writer_finish, writer_abort };
 	f->replica = r;
+	f->began_us = os_mono_us();
 	f->file.fd = -1;
 	f->folder = level_folder(r, item->level, e);
 	f->path = f->folder ? item_path(f->folder, item, "", e) : NULL;
@@ -456,14 +530,55 @@ static void file_free(struct replica *r)
 	free(r);
 }
 
+/* ---- the same, counted ---- */
+
+static int counted_list(struct replica *r, int level, uint64_t seek, bool exact_times, struct replica_list *out,
+                        struct err *e)
+{
+	int64_t began = os_mono_us();
+
+	return count(REPLICA_LIST, began, 0, file_list(r, level, seek, exact_times, out, e), e);
+}
+
+static int counted_list_all(struct replica *r, bool exact_times, struct replica_list *out, struct err *e)
+{
+	int64_t began = os_mono_us();
+
+	return count(REPLICA_LIST, began, 0, file_list_all(r, exact_times, out, e), e);
+}
+
+static int counted_open(struct replica *r, const struct replica_item *item, int64_t offset, int64_t length,
+                        struct replica_reader **reader, struct err *e)
+{
+	int64_t began = os_mono_us();
+
+	return count(REPLICA_GET, began, 0, file_open(r, item, offset, length, reader, e), e);
+}
+
+static int counted_put(struct replica *r, const struct replica_item *item, const char *staged_path, struct err *e)
+{
+	int64_t began = os_mono_us();
+
+	return count(REPLICA_PUT, began, item->size, file_put(r, item, staged_path, e), e);
+}
+
+static int counted_remove(struct replica *r, const struct replica_item *items, int n, struct err *e)
+{
+	int64_t began = os_mono_us();
+
+	return count(REPLICA_DELETE, began, 0, file_remove(r, items, n, e), e);
+}
+
 static const struct replica_ops file_ops = {
 	.type = "file",
-	.list = file_list,
-	.open = file_open,
-	.put = file_put,
+	.list = counted_list,
+	.open = counted_open,
+	.put = counted_put,
+	.remove = counted_remove,
 	.create = file_create,
-	.list_all = file_list_all,
-	.remove = file_remove,
+	.list_all = counted_list_all,
+	.visit_folder = file_visit_folder,
+	.open_path = file_open_path,
 	.free = file_free,
 };
 
