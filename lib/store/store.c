@@ -242,6 +242,7 @@ void store_free(struct store *s)
 	give_up(s, s->leaving);
 	loop_timer_clear(s->o.loop, &s->slow_timer);
 	loop_timer_clear(s->o.loop, &s->dead_timer);
+	loop_off_wake(s->o.loop, on_wake, s);
 	pool_free(s->pool);
 	pool_free(s->outlet_pool);
 	free_list(s->first);
