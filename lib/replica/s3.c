@@ -47,7 +47,8 @@ char *s3_item_key(const struct replica *r, const struct replica_item *item, stru
 {
 	char name[LTX_NAME_SIZE], *key = NULL;
 
-	if (asprintf(&key, "%s/%04x/%s", r->prefix, (unsigned)item->level, ltx_name(name, item->min_txid, item->max_txid)) >= 0)
+	if (asprintf(&key, "%s/%04x/%s", r->prefix, (unsigned)item->level,
+	             ltx_name(name, item->min_txid, item->max_txid)) >= 0)
 		return key;
 	err_nomem(e);
 	return NULL;

@@ -46,7 +46,8 @@ static void ask_heads(struct heads *h)
 
 		pthread_mutex_unlock(&h->lock);
 		char *key = s3_item_key(h->replica, item, &why);
-		if (!key || s3_head_time(s3_self(h->replica)->client, key, &item->created_ms, h->replica->cancel, &why) != 0)
+		if (!key ||
+		    s3_head_time(s3_self(h->replica)->client, key, &item->created_ms, h->replica->cancel, &why) != 0)
 			head_failed(h, &why);
 		free(key);
 		pthread_mutex_lock(&h->lock);
