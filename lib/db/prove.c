@@ -234,8 +234,13 @@ static int decide(struct db *d, struct db_work *w, struct db_proof *p, struct er
 	if (!pos->same_boot)
 		return snapshot(p, "wal restarted since the machine was started");
 	behind = look_behind(d, w, c, big_endian, e);
-	if (behind < 0)
+	/* While we looked the new generation may have grown over our frame and on over what lay behind it. */
+	if (behind >= 0)
+		intact = frame_is_intact(d, w, &c, e);
+	if (behind < 0 || intact < 0)
 		return -1;
+	if (!intact)
+		return snapshot(p, "wal overwritten by another process");
 	if (behind == OLD_GREW)
 		go_on(d, p, DB_STEP_TAIL, c, big_endian);
 	else if (behind == OLD_ENDED)

@@ -26,10 +26,17 @@ int64_t levels_next_slot(const struct levels *l, int64_t interval_ms, int64_t t_
 	return t_ms - (moved + GO_ZERO_MS) % interval_ms + interval_ms;
 }
 
-/* A time that has not come yet is of a clock that was wrong: it says nothing. */
-static int64_t past(int64_t t_ms, int64_t now_ms) { return t_ms > now_ms || t_ms < 0 ? 0 : t_ms; }
 static int64_t later(int64_t a, int64_t b) { return a > b ? a : b; }
 static int64_t sooner(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/*
+ * A time that has not come yet is of a clock that was wrong: it says nothing. But the replica's clock may be a little
+ * ahead of ours, and a file may be stored while a run works that took its time before: that is now.
+ */
+static int64_t past(int64_t t_ms, int64_t now_ms)
+{
+	return t_ms > now_ms + LEVELS_SKEW_MS || t_ms < 0 ? 0 : sooner(t_ms, now_ms);
+}
 
 static const struct replica_item *newest(const struct levels *l, int level)
 {
@@ -68,10 +75,12 @@ int64_t levels_compaction_due(const struct levels *l, int dst, int64_t now_ms)
 int64_t levels_snapshot_due(const struct levels *l, int64_t now_ms, uint64_t replicated_txid)
 {
 	int64_t interval = l->policy->snapshot_interval_ms, start = past(l->start_ms, now_ms) + jitter(l, interval);
-	uint64_t position = levels_position(l), have = l->level[LEVELS_SNAPSHOT].max_txid;
+	uint64_t position = 0, have = l->level[LEVELS_SNAPSHOT].max_txid;
 	const struct replica_item *last = newest(l, LEVELS_SNAPSHOT);
 	int64_t since = past(l->tried_ms[LEVELS_SNAPSHOT], now_ms);
 
+	for (int level = 0; level < LEVELS_SNAPSHOT; level++)
+		position = l->level[level].max_txid > position ? l->level[level].max_txid : position;
 	if (replicated_txid > position)
 		position = replicated_txid;
 	if (have >= position)
@@ -90,6 +99,7 @@ int64_t levels_l0_due(const struct levels *l, int64_t now_ms)
 {
 	const struct replica_list *f = levels_files(l, 0);
 	int64_t keep = l->policy->l0_retention_ms, due;
+	uint64_t end;
 	int i = 0;
 
 	if (!keep || l->policy->count < 1 || !l->level[1].max_txid)
@@ -99,7 +109,10 @@ int64_t levels_l0_due(const struct levels *l, int64_t now_ms)
 		i++;
 	if (i >= f->count - 1)
 		return INT64_MAX;
-	due = f->items[i].created_ms + keep;
+	/* The files of one of level 1 go together. */
+	for (end = levels_group_max(l, f->items[i].min_txid); i + 1 < f->count && f->items[i + 1].max_txid <= end;)
+		i++;
+	due = past(f->items[i].created_ms, now_ms) + keep;
 	return later(due, past(l->l0_checked_ms, now_ms) + l->policy->l0_check_interval_ms);
 }
 
@@ -127,7 +140,13 @@ int64_t levels_validation_due(const struct levels *l, int64_t now_ms)
 	return levels_next_slot(l, interval, later(past(l->validated_ms, now_ms), past(l->start_ms, now_ms)));
 }
 
-int64_t levels_due_ms(const struct levels *l, int64_t now_ms, uint64_t replicated_txid, bool *needs_db)
+/* A clock that was put back must not make it longer than it was meant to be. */
+static int64_t retry(const struct levels *l, int64_t now_ms)
+{
+	return l->retry_ms - now_ms > LEVELS_RETRY_MAX_MS ? now_ms : l->retry_ms;
+}
+
+int64_t levels_due(const struct levels *l, int64_t now_ms, uint64_t replicated_txid, bool *needs_db)
 {
 	int64_t due = INT64_MAX, snapshot;
 
@@ -137,7 +156,7 @@ int64_t levels_due_ms(const struct levels *l, int64_t now_ms, uint64_t replicate
 		return l->packed_due_ms;
 	}
 	if (!l->known)
-		return later(now_ms, l->retry_ms);
+		return later(now_ms, retry(l, now_ms));
 	for (int dst = 1; dst <= l->policy->count; dst++)
 		due = sooner(due, levels_compaction_due(l, dst, now_ms));
 	due = sooner(due, levels_l0_due(l, now_ms));
@@ -146,5 +165,13 @@ int64_t levels_due_ms(const struct levels *l, int64_t now_ms, uint64_t replicate
 	snapshot = levels_snapshot_due(l, now_ms, replicated_txid);
 	due = sooner(due, snapshot);
 	*needs_db = snapshot != INT64_MAX && snapshot <= later(due, now_ms);
-	return due == INT64_MAX ? due : later(due, l->retry_ms);
+	return due == INT64_MAX ? due : later(due, retry(l, now_ms));
+}
+
+int64_t levels_due_ms(struct levels *l, int64_t now_ms, uint64_t replicated_txid, bool *needs_db)
+{
+	levels_lock(l);
+	int64_t due = levels_due(l, now_ms, replicated_txid, needs_db);
+	levels_unlock(l);
+	return due;
 }

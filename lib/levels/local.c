@@ -76,10 +76,17 @@ static bool is_our_staging(const struct levels *l, const char *name)
 	return n > m && !strcmp(name + n - m, end);
 }
 
-static bool of_use(const struct levels *l, const struct replica_item *item)
+static bool of_use(struct levels *l, const struct replica_item *item)
 {
-	return !l->replica->local && item->level < l->policy->count && item->max_txid > l->level[item->level + 1].max_txid &&
+	bool used;
+
+	if (l->replica->local || item->level >= l->policy->count)
+		return false;
+	levels_lock(l);
+	used = item->max_txid > l->level[item->level + 1].max_txid &&
 	       levels_covers(l, item->level, item->min_txid, item->max_txid);
+	levels_unlock(l);
+	return used;
 }
 
 static int sweep_visit(void *ctx, const char *name, struct err *e)
@@ -106,6 +113,8 @@ static int sweep_visit(void *ctx, const char *name, struct err *e)
 
 int levels_local_sweep(struct levels *l, struct err *e)
 {
+	if (l->local_swept)
+		return 0;
 	l->kept_bytes = 0;
 	for (int level = 1; level <= LEVELS_MAX; level++) {
 		struct sweep s = { l, level };

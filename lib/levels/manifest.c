@@ -1,21 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * manifest.c - what the replica holds, as far as we know: made of one listing, kept current by what we do there.
- *
- * While a database sleeps its lists are packed: differences as variable-length numbers, ten bytes per object.
  */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/base/buf.h"
 #include "lib/base/log.h"
 #include "lib/levels/internal.h"
 #include "lib/os/clock.h"
 
-enum { REMOVE_BATCH = 1000, PACKED_MAX = 1 << 30 };
+enum { REMOVE_BATCH = 1000, LOAD_TRIES = 8 };
 
 static bool valid_level(int level) { return level >= 0 && level < LEVELS_ALL; }
+
+static bool before(const struct replica_item *it, uint64_t min, uint64_t max)
+{
+	return it->min_txid < min || (it->min_txid == min && it->max_txid < max);
+}
 
 /* Index of the first item that does not come before (min, max). */
 static int find(const struct replica_list *f, uint64_t min, uint64_t max)
@@ -23,13 +25,12 @@ static int find(const struct replica_list *f, uint64_t min, uint64_t max)
 	int low = 0, high = f->count;
 
 	/* What is new comes last. */
-	if (high && (f->items[high - 1].min_txid < min || (f->items[high - 1].min_txid == min && f->items[high - 1].max_txid < max)))
+	if (high && before(&f->items[high - 1], min, max))
 		return high;
 	while (low < high) {
 		int mid = low + (high - low) / 2;
-		const struct replica_item *it = &f->items[mid];
 
-		if (it->min_txid < min || (it->min_txid == min && it->max_txid < max))
+		if (before(&f->items[mid], min, max))
 			low = mid + 1;
 		else
 			high = mid;
@@ -81,6 +82,7 @@ void levels_manifest_remove(struct levels *l, const struct replica_item *item)
 
 void levels_manifest_drop(struct levels *l)
 {
+	l->doubts++;
 	for (int level = 0; level < LEVELS_ALL; level++) {
 		replica_list_free(&l->level[level].files);
 		l->level[level].max_txid = 0;
@@ -159,55 +161,109 @@ static void tell_differences(const struct levels *l, const struct replica_list *
 		         LS("replica", replica_type(l->replica)), LI("missing", gone), LI("unknown", new));
 }
 
-static int list_all(struct replica *r, struct replica_list *all, struct err *e)
+/* What was stored during the listing is there, whether it shows it or not. */
+static int add_meanwhile(const struct levels *l, struct replica_list *all, struct err *e)
 {
-	int rc = r->ops->list_all ? r->ops->list_all(r, false, all, e) : replica_list_levels(r, 0, LTX_LEVEL_MAX, false, all, e);
+	int kept = 0;
 
+	for (int i = 0; i < l->meanwhile.count; i++) {
+		if (replica_list_add(all, &l->meanwhile.items[i], e))
+			return -1;
+	}
+	replica_list_sort(all);
+	for (int i = 0; i < all->count; i++) {
+		if (!kept || replica_item_compare(&all->items[kept - 1], &all->items[i]))
+			all->items[kept++] = all->items[i];
+	}
+	all->count = kept;
+	return 0;
+}
+
+/* Under the lock. */
+static int believe(struct levels *l, struct replica_list *all, unsigned doubts, struct err *e)
+{
+	bool doubted = l->doubts != doubts;
+
+	if (add_meanwhile(l, all, e))
+		return -1;
+	if (l->known)
+		tell_differences(l, all);
+	if (take_over(l, all, e))
+		return -1;
+	l->known = !doubted;
+	l->listed_ms = os_wall_ms();
+	if (!l->start_ms)
+		l->start_ms = l->listed_ms;
+	memset(l->refused, 0, sizeof(l->refused));
+	return 0;
+}
+
+/* With `listing` held. */
+static int list_now(struct levels *l, struct err *e)
+{
+	struct replica_list all = { 0 };
+	unsigned doubts;
+	int rc;
+
+	levels_lock(l);
+	l->is_listing = true;
+	doubts = l->doubts;
+	levels_unlock(l);
+	rc = replica_list_levels(l->replica, 0, LTX_LEVEL_MAX, false, &all, e);
+	if (rc)
+		err_wrap(e, "list replica");
+	levels_lock(l);
+	l->is_listing = false;
 	if (!rc)
-		replica_list_sort(all);
+		rc = believe(l, &all, doubts, e);
+	replica_list_free(&l->meanwhile);
+	levels_unlock(l);
+	replica_list_free(&all);
 	return rc;
 }
 
 int levels_manifest_list(struct levels *l, struct err *e)
 {
-	struct replica_list all = { 0 };
-	int rc = -1;
+	int rc;
 
-	if (list_all(l->replica, &all, e)) {
-		err_wrap(e, "list replica");
-		goto out;
-	}
-	if (l->known)
-		tell_differences(l, &all);
-	if (take_over(l, &all, e))
-		goto out;
-	l->listed_ms = os_wall_ms();
-	if (!l->start_ms)
-		l->start_ms = l->listed_ms;
-	memset(l->refused, 0, sizeof(l->refused));
-	rc = 0;
-out:
-	replica_list_free(&all);
+	pthread_mutex_lock(&l->listing);
+	rc = list_now(l, e);
+	pthread_mutex_unlock(&l->listing);
 	return rc;
 }
 
 int levels_load(struct levels *l, struct err *e)
 {
-	if (l->packed && levels_unpack(l, e))
-		return -1;
-	if (!l->known && levels_manifest_list(l, e))
-		return -1;
-	return l->local_swept ? 0 : levels_local_sweep(l, e);
+	int rc;
+	bool known;
+
+	pthread_mutex_lock(&l->listing);
+	levels_lock(l);
+	rc = levels_unpack(l, e);
+	known = l->known;
+	levels_unlock(l);
+	if (!rc && !known)
+		rc = list_now(l, e);
+	pthread_mutex_unlock(&l->listing);
+	return rc;
 }
 
 void levels_doubt(struct levels *l)
 {
+	levels_lock(l);
 	levels_manifest_drop(l);
+	levels_unlock(l);
 }
 
-bool levels_known(const struct levels *l) { return l->known; }
+bool levels_known(struct levels *l)
+{
+	levels_lock(l);
+	bool known = l->known;
+	levels_unlock(l);
+	return known;
+}
 
-uint64_t levels_position(const struct levels *l)
+static uint64_t position(const struct levels *l)
 {
 	uint64_t max = 0;
 
@@ -218,18 +274,58 @@ uint64_t levels_position(const struct levels *l)
 	return max;
 }
 
-uint64_t levels_snapshot_position(const struct levels *l) { return l->level[LEVELS_SNAPSHOT].max_txid; }
+uint64_t levels_position(struct levels *l)
+{
+	levels_lock(l);
+	uint64_t txid = position(l);
+	levels_unlock(l);
+	return txid;
+}
+
+uint64_t levels_snapshot_position(struct levels *l)
+{
+	levels_lock(l);
+	uint64_t txid = l->level[LEVELS_SNAPSHOT].max_txid;
+	levels_unlock(l);
+	return txid;
+}
+
+int levels_load_position(struct levels *l, uint64_t *at, uint64_t *snapshot, struct err *e)
+{
+	bool known = false;
+
+	for (int i = 0; i < LOAD_TRIES && !known; i++) {
+		if (levels_load(l, e))
+			return -1;
+		levels_lock(l);
+		known = l->known;
+		*at = position(l);
+		*snapshot = l->level[LEVELS_SNAPSHOT].max_txid;
+		levels_unlock(l);
+	}
+	return known ? 0 : err_set(e, ERR_BUSY, "what the replica holds is not known: it changes while it is listed");
+}
+
+/* Under the lock. */
+static int note_put(struct levels *l, const struct replica_item *item, struct err *e)
+{
+	l->changed = true;
+	if (levels_unpack(l, e) || (l->is_listing && replica_list_add(&l->meanwhile, item, e)))
+		return -1;
+	return l->known ? levels_manifest_add(l, item, e) : 0;
+}
 
 int levels_note_put(struct levels *l, const struct replica_item *item, struct err *e)
 {
-	if (l->packed && levels_unpack(l, e))
-		return -1;
-	l->changed = true;
-	if (!l->known || !levels_manifest_add(l, item, e))
-		return 0;
+	int rc;
+
+	levels_lock(l);
+	rc = note_put(l, item, e);
 	/* It is there, and we could not take it down: the next use lists. */
-	levels_doubt(l);
-	return -1;
+	if (rc)
+		levels_manifest_drop(l);
+	levels_unlock(l);
+	return rc;
 }
 
 /* ---- questions ---- */
@@ -249,113 +345,55 @@ bool levels_covers(const struct levels *l, int level, uint64_t from, uint64_t to
 	return false;
 }
 
+static const struct replica_item *group_of(const struct levels *l, uint64_t txid)
+{
+	const struct replica_list *f = levels_files(l, 1);
+	int i = find(f, txid, UINT64_MAX);
+
+	return i > 0 && f->items[i - 1].max_txid >= txid ? &f->items[i - 1] : NULL;
+}
+
+uint64_t levels_group_min(const struct levels *l, uint64_t txid)
+{
+	const struct replica_item *group = group_of(l, txid);
+
+	return group ? group->min_txid : txid;
+}
+
+uint64_t levels_group_max(const struct levels *l, uint64_t txid)
+{
+	const struct replica_item *group = group_of(l, txid);
+
+	return group ? group->max_txid : txid;
+}
+
 bool levels_snapshot_before(const struct levels *l, uint64_t from)
 {
 	return l->level[LEVELS_SNAPSHOT].max_txid >= from - 1 && from > 1;
 }
 
+static int remove_batch(struct levels *l, const struct replica_item *items, int n, struct err *e)
+{
+	int rc;
+
+	pthread_mutex_lock(&l->listing);
+	rc = l->replica->ops->remove(l->replica, items, n, e);
+	levels_lock(l);
+	if (rc)
+		levels_manifest_drop(l); /* some of them may be gone */
+	for (int i = 0; !rc && i < n; i++)
+		levels_manifest_remove(l, &items[i]);
+	l->changed = true;
+	levels_unlock(l);
+	pthread_mutex_unlock(&l->listing);
+	return rc;
+}
+
 int levels_remove(struct levels *l, const struct replica_item *items, int count, struct err *e)
 {
 	for (int i = 0; i < count; i += REMOVE_BATCH) {
-		int n = count - i < REMOVE_BATCH ? count - i : REMOVE_BATCH;
-
-		if (l->replica->ops->remove(l->replica, items + i, n, e)) {
-			levels_doubt(l); /* some of them may be gone */
+		if (remove_batch(l, items + i, count - i < REMOVE_BATCH ? count - i : REMOVE_BATCH, e))
 			return err_wrap(e, "remove from replica");
-		}
-		for (int k = i; k < i + n; k++)
-			levels_manifest_remove(l, &items[k]);
-		l->changed = true;
 	}
-	return 0;
-}
-
-/* ---- packing ---- */
-
-static void put_number(struct buf *b, uint64_t v)
-{
-	for (; v >= 0x80; v >>= 7)
-		buf_char(b, (char)(v | 0x80));
-	buf_char(b, (char)v);
-}
-
-static uint64_t get_number(const uint8_t **p)
-{
-	uint64_t v = 0;
-
-	for (int shift = 0;; shift += 7) {
-		v |= (uint64_t)(**p & 0x7f) << shift;
-		if (!(*(*p)++ & 0x80))
-			return v;
-	}
-}
-
-/* Differences of both signs, small ones first. */
-static uint64_t fold(int64_t v) { return (uint64_t)v << 1 ^ (uint64_t)(v >> 63); }
-static int64_t unfold(uint64_t v) { return (int64_t)(v >> 1 ^ -(v & 1)); }
-
-void levels_rest(struct levels *l)
-{
-	struct buf b = { .limit = PACKED_MAX };
-	uint8_t *fitting;
-
-	if (!l->known || l->packed)
-		return;
-	for (int level = 0; level < LEVELS_ALL; level++) {
-		const struct replica_list *f = levels_files(l, level);
-		struct replica_item last = { 0 };
-
-		put_number(&b, (uint64_t)f->count);
-		for (int i = 0; i < f->count; i++) {
-			const struct replica_item *it = &f->items[i];
-
-			put_number(&b, it->min_txid - last.min_txid);
-			put_number(&b, it->max_txid - it->min_txid);
-			put_number(&b, (uint64_t)it->size);
-			put_number(&b, fold((int64_t)((uint64_t)it->created_ms - (uint64_t)last.created_ms)));
-			last = *it;
-		}
-	}
-	if (!buf_ok(&b)) { /* no memory for it: then not */
-		buf_free(&b);
-		return;
-	}
-	l->packed_due_ms = levels_due_ms(l, os_wall_ms(), 0, &l->packed_needs_db);
-	for (int level = 0; level < LEVELS_ALL; level++)
-		replica_list_free(&l->level[level].files); /* max_txid stays */
-	fitting = realloc(b.data, b.len);
-	l->packed = fitting ? fitting : b.data;
-	l->packed_size = b.len;
-}
-
-int levels_unpack(struct levels *l, struct err *e)
-{
-	const uint8_t *p = l->packed;
-
-	if (!p)
-		return 0;
-	for (int level = 0; level < LEVELS_ALL; level++) {
-		struct replica_item last = { .level = level };
-		struct replica_list *f = &l->level[level].files;
-		int count = (int)get_number(&p);
-
-		f->items = count ? malloc((size_t)count * sizeof(*f->items)) : NULL;
-		if (count && !f->items) {
-			for (; level >= 0; level--)
-				replica_list_free(&l->level[level].files);
-			return err_nomem(e);
-		}
-		f->count = f->cap = count;
-		for (int i = 0; i < count; i++) {
-			last.min_txid += get_number(&p);
-			last.max_txid = last.min_txid + get_number(&p);
-			last.size = (int64_t)get_number(&p);
-			last.created_ms = (int64_t)((uint64_t)last.created_ms + (uint64_t)unfold(get_number(&p)));
-			f->items[i] = last;
-		}
-	}
-	assert(p == l->packed + l->packed_size);
-	free(l->packed);
-	l->packed = NULL;
 	return 0;
 }

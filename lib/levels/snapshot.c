@@ -15,7 +15,10 @@ static int writer_write(void *ctx, const void *bytes, size_t n, struct err *e)
 int levels_take_snapshot(struct levels *l, struct db_snapshot *s, const atomic_bool *cancel, struct err *e)
 {
 	struct replica_item item = {
-		.level = LEVELS_SNAPSHOT, .min_txid = 1, .max_txid = db_snapshot_txid(s), .created_ms = db_snapshot_created_ms(s)
+		.level = LEVELS_SNAPSHOT,
+		.min_txid = 1,
+		.max_txid = db_snapshot_txid(s),
+		.created_ms = db_snapshot_created_ms(s),
 	};
 	struct replica_writer *w = NULL;
 
@@ -32,7 +35,9 @@ int levels_take_snapshot(struct levels *l, struct db_snapshot *s, const atomic_b
 	if (levels_note_put(l, &item, e))
 		return -1;
 	/* What was refused for want of it may go on. */
+	levels_lock(l);
 	memset(l->refused, 0, sizeof(l->refused));
+	levels_unlock(l);
 	log_info("snapshot complete", LS("system", "store"), LS("db", db_name(l->db)), LX("txid", item.max_txid),
 	         LI("size", item.size));
 	return 0;

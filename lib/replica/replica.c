@@ -60,7 +60,8 @@ int replica_list_levels(struct replica *r, int from, int to, bool exact_times, s
 	if (from == 0 && to == LTX_LEVEL_MAX && r->ops->list_all) {
 		if (r->ops->list_all(r, exact_times, out, e) != 0)
 			return -1;
-		from = to + 1;
+		replica_list_sort(out);
+		return 0;
 	}
 	for (int level = from; level <= to; level++) {
 		if (r->ops->list(r, level, 0, exact_times, out, e) != 0)
@@ -85,6 +86,9 @@ int replica_init(struct replica *r, const struct replica_ops *ops, const char *u
 
 void replica_set_owner(struct replica *r, const struct os_owner *file, const struct os_owner *dir)
 {
+	/* Said anew whenever a database is opened, while others may be using the replica. */
+	if (r->owner_known && !memcmp(&r->file_owner, file, sizeof(*file)) && !memcmp(&r->dir_owner, dir, sizeof(*dir)))
+		return;
 	r->file_owner = *file;
 	r->dir_owner = *dir;
 	r->owner_known = true;

@@ -49,6 +49,15 @@ static struct request request(struct model *m, enum command cmd)
 	                         .boot = m->boot };
 }
 
+/* Who can be reached, for a command of the engine. Where local state was lost all must be asked which TXID is next. */
+static struct request engine_request(struct model *m, enum command cmd, bool quiet)
+{
+	struct request q = request(m, cmd);
+
+	q.down = quiet || m->damaged ? 0 : m->down;
+	return q;
+}
+
 static void ended(struct model *m, const char *who, const struct proc *p, const struct request *q)
 {
 	if (q->fault_mode == OS_FAULT_KILL && WIFSIGNALED(p->status) && WTERMSIG(p->status) == SIGKILL) {
@@ -265,6 +274,7 @@ void drive_engine_stop(struct model *m, int how)
 	if (how == 0 && !proc_call(&m->engine, &q, &r, NULL, m))
 		ended(m, "engine", &m->engine, &q);
 	proc_end(&m->engine);
+	m->resting = false;
 }
 
 static void in_engine_pause(struct model *m)
@@ -279,20 +289,44 @@ static void in_engine_pause(struct model *m)
 	trace(m, "  -- goes on");
 }
 
-bool drive_sync(struct model *m, bool quiet)
+/* What it says to have found untouched, it must find so. */
+static bool stirred(struct model *m)
 {
-	struct request q = request(m, ENGINE_SYNC);
+	struct request q = request(m, ENGINE_STIRRED);
 	struct reply r;
 
+	if (!proc_call(&m->engine, &q, &r, NULL, m)) {
+		ended(m, "engine", &m->engine, &q);
+		return true;
+	}
+	trace(m, "engine: %s", r.stirred ? "stirred" : "untouched");
+	return r.stirred;
+}
+
+static bool sync_with(struct model *m, enum command cmd, bool quiet)
+{
+	struct request q;
+	struct reply r;
+
+	m->untouched = false;
 	if (m->failed || !drive_engine_start(m))
 		return false;
+	m->untouched = m->resting && quiet && verify_has_newest(m) && !stirred(m);
+	m->stats.wakes += m->resting;
+	q = engine_request(m, cmd, quiet);
 	if (!quiet)
 		add_noise(m, &q);
 	if (!proc_call(&m->engine, &q, &r, m->busy_app >= 0 ? NULL : in_engine_pause, m)) {
 		ended(m, "engine", &m->engine, &q);
+		m->resting = false;
 		return false;
 	}
 	note_clock(m, &r);
+	m->resting = r.rests;
+	m->stats.rests += r.rests;
+	/* It may need a frame of its own to hold the log, or a checkpoint. */
+	if (m->untouched && !r.rc && r.copies)
+		fail(m, "a database said to be untouched needed a full copy");
 	m->stats.syncs++;
 	m->stats.faults += r.hit;
 	m->stats.restarts += r.restarted;
@@ -311,9 +345,39 @@ bool drive_sync(struct model *m, bool quiet)
 	return false;
 }
 
+bool drive_sync(struct model *m, bool quiet)
+{
+	return sync_with(m, ENGINE_SYNC, quiet);
+}
+
+void drive_rest(struct model *m)
+{
+	if (!m->resting)
+		sync_with(m, ENGINE_REST, false);
+}
+
+void drive_levels(struct model *m)
+{
+	struct request q = engine_request(m, ENGINE_LEVELS, false);
+	struct reply r;
+
+	if (m->failed || !m->engine.pid || m->damaged)
+		return;
+	add_noise(m, &q);
+	q.pauses_max = 0;
+	if (!proc_call(&m->engine, &q, &r, NULL, m)) {
+		ended(m, "engine", &m->engine, &q);
+		m->resting = false;
+		return;
+	}
+	note_clock(m, &r);
+	m->stats.levels += (uint64_t)r.files;
+	trace(m, "engine: levels %s, %d made%s", r.rc ? r.text : "ok", r.files, r.hit ? " [fault]" : "");
+}
+
 void drive_upload(struct model *m, bool quiet)
 {
-	struct request q = request(m, ENGINE_UPLOAD);
+	struct request q = engine_request(m, ENGINE_UPLOAD, quiet);
 	struct reply r;
 
 	if (m->failed || !m->engine.pid)

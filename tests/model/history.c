@@ -30,6 +30,9 @@ static void choose_settings(struct model *m)
 	s->busy_timeout_ms = rng_pick(r, timeouts);
 	s->auto_recover = rng_percent(r, 50);
 	s->pause_percent = rng_percent(r, 70) ? 50 : 0;
+	s->rest_percent = rng_percent(r, 50) ? 12 : 0;
+	s->levels_percent = rng_percent(r, 50) ? 12 : 0;
+	s->replicas = rng_percent(r, 35) ? 2 : 1;
 	if (s->calm)
 		return;
 	s->kill_percent = rng_percent(r, 50) ? 10 : 0;
@@ -43,15 +46,19 @@ static bool set_up(struct model *m)
 	struct os_owner owner = { 0755, (uint32_t)-1, (uint32_t)-1 };
 
 	snprintf(m->db_path, sizeof(m->db_path), "%s/app.db", m->dir);
-	snprintf(m->replica_path, sizeof(m->replica_path), "%s/replica", m->dir);
+	for (int i = 0; i < REPLICAS_MAX; i++)
+		snprintf(m->replica_path[i], sizeof(m->replica_path[i]), "%s/replica%d", m->dir, i);
 	snprintf(m->meta_path, sizeof(m->meta_path), "%s/.app.db-litestream", m->dir);
 	snprintf(m->scratch, sizeof(m->scratch), "%s/restored", m->dir);
 	m->wall_ms = 1700000000000;
 	m->boot = 1;
 	m->mono_us = 1000000000;
-	if (os_dir_remove_all(m->dir, &why) || os_dir_make(m->dir, &owner, &why) ||
-	    replica_file_create(m->replica_path, &m->replica, &why))
+	if (os_dir_remove_all(m->dir, &why) || os_dir_make(m->dir, &owner, &why))
 		fail(m, "%s", why.text);
+	for (int i = 0; i < m->set.replicas; i++) {
+		if (replica_file_create(m->replica_path[i], &m->replicas[i], &why))
+			fail(m, "%s", why.text);
+	}
 	return !m->failed;
 }
 
@@ -60,7 +67,8 @@ static void tear_down(struct model *m)
 	proc_end(&m->engine);
 	for (int i = 0; i < APPS; i++)
 		proc_end(&m->app[i]);
-	replica_free(m->replica);
+	for (int i = 0; i < REPLICAS_MAX; i++)
+		replica_free(m->replicas[i]);
 	image_free(&m->chain);
 	free(m->states);
 	free(m->facts);
@@ -83,14 +91,35 @@ static void short_generations(struct model *m)
 	verify_quiet(m);
 }
 
+/* Hours may go by between two: what is due then depends on it. */
+static void levels_act(struct model *m)
+{
+	static const int64_t waits_s[] = { 1, 40, 400, 4000, 90000, 200000 };
+
+	verify_new_files(m);
+	drive_clock(m, rng_pick(&m->rng, waits_s) * 1000000);
+	drive_upload(m, false);
+	drive_levels(m);
+	verify_new_files(m);
+	if (rng_percent(&m->rng, 40))
+		verify_restore(m);
+}
+
 static void one_act(struct model *m)
 {
 	uint32_t kind = rng_below(&m->rng, 100);
 	const struct settings *s = &m->set;
 
 	drive_clock(m, rng_percent(&m->rng, 10) ? 70 * 1000000 : (int64_t)rng_below(&m->rng, 400000));
+	if (s->replicas > 1 && rng_percent(&m->rng, 15))
+		m->down = rng_below(&m->rng, 3);
 	if (rng_percent(&m->rng, (uint32_t)s->operator_percent)) {
 		operator_act(m);
+	} else if (rng_percent(&m->rng, (uint32_t)s->rest_percent)) {
+		drive_rest(m);
+		verify_new_files(m);
+	} else if (rng_percent(&m->rng, (uint32_t)s->levels_percent)) {
+		levels_act(m);
 	} else if (kind < 38) {
 		drive_app(m, 1 + rng_below(&m->rng, 8), true);
 	} else if (kind < 64) {
@@ -110,7 +139,7 @@ static void one_act(struct model *m)
 	} else if (kind < 97 && !s->calm) {
 		drive_app_close(m, 30);
 	} else {
-		verify_restore(m, 1 + rng_below(&m->rng, (uint32_t)m->applied));
+		verify_restore(m);
 	}
 }
 
@@ -138,8 +167,8 @@ bool history_run(struct model *m)
 	verify_quiet(m);
 	drive_upload(m, true);
 	if (!m->damaged)
-		verify_restore(m, 0);
-	verify_restore(m, 1 + rng_below(&m->rng, (uint32_t)m->applied));
+		verify_all_restore(m);
+	verify_restore(m);
 out:
 	tear_down(m);
 	return !m->failed;

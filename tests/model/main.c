@@ -112,11 +112,12 @@ static void some(uint64_t first, uint64_t step, const char *base, struct tally *
 static void tell_stats(const struct stats *s)
 {
 	printf("%llu syncs, %llu files (%llu full copies), %llu restarts, %llu pauses, %llu kills, %llu faults, %llu uploads, "
-	       "%llu resets, %llu comparisons, %llu restores\n",
+	       "%llu resets, %llu comparisons, %llu restores, %llu rests, %llu wakings, %llu steps of the levels\n",
 	       (unsigned long long)s->syncs, (unsigned long long)s->files, (unsigned long long)s->copies,
 	       (unsigned long long)s->restarts, (unsigned long long)s->pauses, (unsigned long long)s->kills,
 	       (unsigned long long)s->faults, (unsigned long long)s->uploads, (unsigned long long)s->resets,
-	       (unsigned long long)s->checks, (unsigned long long)s->restores);
+	       (unsigned long long)s->checks, (unsigned long long)s->restores, (unsigned long long)s->rests,
+	       (unsigned long long)s->wakes, (unsigned long long)s->levels);
 }
 
 int main(int argc, char **argv)

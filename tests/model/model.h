@@ -3,11 +3,11 @@
  * model.h - random histories of an application, an engine and an operator, and what must be true after each.
  *
  * Four processes, so that locks are as they are in life: the *driver* (this program; it never opens a database while
- * the others run), two *applications* (several connections each that write, read, checkpoint, vacuum, come and go) and the
- * *engine* (lib/db and the upload of lib/store, with a file replica). One command at a time goes to one of them, so a
- * history is reproduced by its seed; clocks and SQLite's random numbers are the model's too. Interleaving: at chosen
- * kernel calls of a command, those of SQLite included, the process stops and the driver lets the other one act. Either
- * process may die by SIGKILL at a chosen kernel call, or have one fail.
+ * the others run), two *applications* (several connections each that write, read, checkpoint, vacuum, come and go) and
+ * the *engine* (lib/db, lib/levels and the upload of lib/store, with one or two file replicas that may be out of reach).
+ * One command at a time goes to one of them, so a history is reproduced by its seed; clocks and SQLite's random numbers
+ * are the model's too. Interleaving: at chosen kernel calls of a command, those of SQLite included, the process stops and
+ * the driver lets the other one act. Either process may die by SIGKILL at a chosen kernel call, or have one fail.
  *
  * What is checked: each new level-0 file, applied to the image of the one before, gives one of the states that the
  * application committed, none older than the state before; after a quiet sync it is the newest, byte by byte; TXIDs are
@@ -43,7 +43,10 @@ enum command {
 	APP_STATE, /* the image of the database goes to the shared memory */
 	APP_CLOSE_ALL,
 	ENGINE_SYNC,
+	ENGINE_REST,    /* a sync that lets go of the database if it can */
+	ENGINE_STIRRED, /* may something have happened to a database that was let go of? */
 	ENGINE_UPLOAD,
+	ENGINE_LEVELS,  /* compaction, snapshots, retention; and local files that are no longer needed go */
 	ENGINE_CLOSE,
 };
 
@@ -53,6 +56,7 @@ struct request {
 	uint32_t count;
 	int64_t wall_ms, mono_us;
 	uint64_t boot; /* of the machine */
+	uint32_t down; /* bits: replicas that are out of reach */
 	/* pauses: at each kernel call with that many in a thousand, at most so often */
 	uint32_t pause_per_mille, pauses_max;
 	/* a fault plan for the whole command; mode 0 = none (enum os_fault_mode) */
@@ -73,7 +77,7 @@ struct reply {
 	bool exists; /* APP_STATE: false = it could not be read now */
 	int64_t size;
 	/* engine */
-	bool waiting, restarted, was_reset;
+	bool waiting, restarted, was_reset, rests, stirred;
 	int files, copies;  /* of them full copies */
 	int upload;
 	uint64_t txid;
@@ -99,7 +103,7 @@ void child_reply(int fd, struct reply *r); /* fills points, hit, mono_us; switch
 void app_run(int fd, struct model *m);
 void engine_run(int fd, struct model *m);
 
-enum { IMAGE_MAX = 16 << 20, APPS = 2 };
+enum { IMAGE_MAX = 16 << 20, APPS = 2, REPLICAS_MAX = 2 };
 
 /* ---- one history ---- */
 struct txid_fact {
@@ -114,13 +118,15 @@ struct settings {
 	bool big;    /* transactions of hundreds of pages */
 	bool calm;   /* nothing but an application that works while an engine runs */
 	int kill_percent, fault_percent, pause_percent, operator_percent;
+	int rest_percent, levels_percent;
+	int replicas;
 	/* engine */
 	int64_t min_checkpoint_pages, truncate_pages, checkpoint_interval_ms, max_sync_wal_bytes, busy_timeout_ms;
 	bool auto_recover;
 };
 
 struct stats {
-	uint64_t syncs, files, copies, restarts, pauses, kills, faults, restores, uploads, resets, checks;
+	uint64_t syncs, files, copies, restarts, pauses, kills, faults, restores, uploads, resets, checks, rests, wakes, levels;
 };
 
 struct model {
@@ -129,7 +135,7 @@ struct model {
 	struct rng rng;
 	struct settings set;
 	const char *dir;
-	char db_path[512], replica_path[512], meta_path[512], scratch[512];
+	char db_path[512], replica_path[REPLICAS_MAX][512], meta_path[512], scratch[512];
 	struct proc app[APPS], engine;
 	struct {
 		int connections, reading, writing;
@@ -152,10 +158,12 @@ struct model {
 	int64_t chain_time_ms;
 	struct txid_fact *facts;
 	uint64_t fact_cap;
-	struct replica *replica;
+	struct replica *replicas[REPLICAS_MAX];
+	uint32_t down;  /* bits: out of reach for the engine */
+	bool resting;   /* the engine has let go of the database */
+	bool untouched; /* and said, before it took it up again, that nothing had happened to it */
 	bool damaged;   /* local files were taken away: TXIDs that were not sent may come again */
 	bool meta_bad;  /* the newest local file is damaged and will not be got over */
-	uint64_t folded; /* the replica holds TXIDs below it in a snapshot only */
 	bool has_backup, backup_has_wal;
 
 	struct stats stats;
@@ -178,16 +186,20 @@ void drive_app_close(struct model *m, int kill_percent); /* all of them */
 bool drive_look(struct model *m, int64_t *size);
 /* quiet: no pauses and faults, and it must work, unless the application or damaged files are in the way (false). */
 bool drive_sync(struct model *m, bool quiet);
+void drive_rest(struct model *m);
 void drive_upload(struct model *m, bool quiet);
+void drive_levels(struct model *m);
 void drive_engine_stop(struct model *m, int how); /* 0 closes first, 1 exits, 2 is killed */
 bool drive_engine_start(struct model *m);
 
 /* ---- verify.c ---- */
 void verify_new_files(struct model *m);
+bool verify_has_newest(struct model *m); /* the last of them is still there */
 void verify_quiet(struct model *m); /* sync, upload sometimes, then every page */
-void verify_restore(struct model *m, uint64_t txid);
-bool verify_restore_to(struct model *m, uint64_t txid, struct image *im);
-uint64_t verify_newest(struct model *m); /* TXID in the replica */
+void verify_restore(struct model *m); /* something that the replicas hold */
+void verify_all_restore(struct model *m); /* the newest, of each */
+bool verify_restore_to(struct model *m, struct replica *from, uint64_t txid, struct image *im);
+uint64_t verify_newest(struct model *m, struct replica **holder); /* TXID in the replicas; holder may be NULL */
 void verify_damaged(struct model *m);
 void verify_rewind(struct model *m); /* the chain begins anew at what the replica holds */
 

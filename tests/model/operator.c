@@ -242,30 +242,37 @@ static void lose_power(struct model *m)
 	drive_app(m, 1, false);
 }
 
-/* What compaction, snapshots and retention make of it: one snapshot, and of level 0 only what is newer. */
+/* What retention and a bucket's own rules may leave of it: one snapshot, and of level 0 only what is newer. */
 static void fold(struct model *m)
 {
-	struct replica_item snapshot = { .level = LTX_LEVEL_SNAPSHOT, .min_txid = 1, .max_txid = verify_newest(m) };
+	struct replica *r = NULL;
+	struct replica_item snapshot = { .level = LTX_LEVEL_SNAPSHOT, .min_txid = 1 };
 	struct replica_list files = { 0 };
 	struct path tmp = with(m->dir, "/snapshot");
 	struct image im = { 0 };
 	struct err why = ERR_INIT;
 	struct os_stat st;
 
-	if (m->failed || m->damaged || snapshot.max_txid < 3 || !verify_restore_to(m, snapshot.max_txid, &im))
+	/* An engine that runs would believe its manifest for a while. */
+	drive_engine_stop(m, (int)rng_below(&m->rng, 3));
+	verify_new_files(m);
+	snapshot.max_txid = verify_newest(m, &r);
+	if (m->failed || m->damaged || m->set.replicas > 1 || snapshot.max_txid < 3 ||
+	    !verify_restore_to(m, r, snapshot.max_txid, &im))
 		return;
 	trace(m, "operator: TXIDs up to %llu become a snapshot", (unsigned long long)snapshot.max_txid);
 	snapshot.created_ms = m->wall_ms;
 	if (image_save(&im, tmp.text, snapshot.max_txid, m->wall_ms, &why) || os_stat(tmp.text, &st, &why))
 		goto out;
 	snapshot.size = st.size;
-	if (m->replica->ops->put(m->replica, &snapshot, tmp.text, &why) ||
-	    replica_list_levels(m->replica, 0, 0, false, &files, &why) ||
-	    m->replica->ops->remove(m->replica, files.items, files.count, &why))
+	if (replica_list_levels(r, 0, LTX_LEVEL_MAX, false, &files, &why) || r->ops->put(r, &snapshot, tmp.text, &why))
 		goto out;
+	for (int i = 0; i < files.count; i++) {
+		if (replica_item_compare(&files.items[i], &snapshot) && r->ops->remove(r, &files.items[i], 1, &why))
+			goto out;
+	}
 	for (uint64_t t = 1; t + 2 <= snapshot.max_txid; t++)
 		os_unlink(local_file(m, t).text, NULL);
-	m->folded = snapshot.max_txid;
 out:
 	if (why.code)
 		fail(m, "fold: %s", why.text);

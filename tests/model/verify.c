@@ -91,6 +91,15 @@ static int count_newer(void *ctx, const char *name, struct err *e)
 	return 0;
 }
 
+bool verify_has_newest(struct model *m)
+{
+	char path[600];
+	struct os_stat st;
+
+	local_path(m, m->applied, path, sizeof(path));
+	return !m->damaged && !os_stat(path, &st, NULL);
+}
+
 void verify_new_files(struct model *m)
 {
 	char path[600], folder[600];
@@ -133,14 +142,20 @@ static bool compare_with_source(struct model *m)
 	return true;
 }
 
-uint64_t verify_newest(struct model *m)
+static void list(struct model *m, struct replica *r, struct replica_list *files)
+{
+	struct err why = ERR_INIT;
+
+	if (replica_list_levels(r, 0, LTX_LEVEL_MAX, false, files, &why))
+		fail(m, "%s", why.text);
+}
+
+static uint64_t newest_of(struct model *m, struct replica *r)
 {
 	struct replica_list files = { 0 };
-	struct err why = ERR_INIT;
 	uint64_t newest = 0;
 
-	if (replica_list_levels(m->replica, 0, LTX_LEVEL_MAX, false, &files, &why))
-		fail(m, "%s", why.text);
+	list(m, r, &files);
 	for (int i = 0; i < files.count; i++) {
 		if (files.items[i].max_txid > newest)
 			newest = files.items[i].max_txid;
@@ -149,7 +164,23 @@ uint64_t verify_newest(struct model *m)
 	return newest;
 }
 
-bool verify_restore_to(struct model *m, uint64_t txid, struct image *im)
+uint64_t verify_newest(struct model *m, struct replica **holder)
+{
+	uint64_t newest = 0;
+
+	for (int i = 0; i < m->set.replicas; i++) {
+		uint64_t txid = newest_of(m, m->replicas[i]);
+
+		if (txid > newest || !i) {
+			newest = txid;
+			if (holder)
+				*holder = m->replicas[i];
+		}
+	}
+	return newest;
+}
+
+bool verify_restore_to(struct model *m, struct replica *from, uint64_t txid, struct image *im)
 {
 	struct restore_options o = { .output = m->scratch, .parallelism = 1 };
 	struct restore_target target = { .txid = txid };
@@ -159,7 +190,7 @@ bool verify_restore_to(struct model *m, uint64_t txid, struct image *im)
 	int rc;
 
 	os_unlink(m->scratch, NULL);
-	rc = restore_make(m->replica, &target, false, &o, &plan, &result, &why);
+	rc = restore_make(from, &target, false, &o, &plan, &result, &why);
 	if (rc || image_load(im, m->scratch, &why))
 		fail(m, "restore of TXID %llu: %s", (unsigned long long)txid, why.text);
 	else if (result.txid != txid)
@@ -170,35 +201,81 @@ bool verify_restore_to(struct model *m, uint64_t txid, struct image *im)
 	return !m->failed;
 }
 
-void verify_restore(struct model *m, uint64_t txid)
+static void restore_and_compare(struct model *m, int replica, uint64_t txid)
 {
 	struct image im = { 0 };
-	uint64_t newest = verify_newest(m);
 
-	if (m->failed || !newest)
-		return;
-	if (!txid || txid > newest)
-		txid = newest;
-	if (txid < m->folded)
-		txid = m->folded;
-	trace(m, "restore of TXID %llu", (unsigned long long)txid);
-	if (verify_restore_to(m, txid, &im) && fact(m, txid)->known && fact(m, txid)->hash != whole_hash(&im))
-		fail(m, "restore of TXID %llu is not what it was", (unsigned long long)txid);
+	trace(m, "restore of TXID %llu from replica %d", (unsigned long long)txid, replica);
+	if (verify_restore_to(m, m->replicas[replica], txid, &im) && fact(m, txid)->known &&
+	    fact(m, txid)->hash != whole_hash(&im))
+		fail(m, "restore of TXID %llu from replica %d is not what it was", (unsigned long long)txid, replica);
 	image_free(&im);
+}
+
+/*
+ * The end of any object that is not older than the oldest snapshot. What level 1 has taken over can be restored at its ends
+ * only, once level 0 begins to go.
+ */
+static uint64_t choose_txid(struct model *m, const struct replica_list *files)
+{
+	uint64_t floor = 0, taken = 0, end = 0;
+
+	for (int i = 0; i < files->count; i++) {
+		const struct replica_item *it = &files->items[i];
+
+		if (it->level == LTX_LEVEL_SNAPSHOT && (!floor || it->max_txid < floor))
+			floor = it->max_txid;
+		if (it->level && it->level < LTX_LEVEL_SNAPSHOT && it->max_txid > taken)
+			taken = it->max_txid;
+		end = it->max_txid > end ? it->max_txid : end;
+	}
+	for (int tries = 0; files->count && tries < 8; tries++) {
+		const struct replica_item *it = &files->items[rng_below(&m->rng, (uint32_t)files->count)];
+
+		if (it->max_txid >= floor && (it->level || it->max_txid > taken))
+			return it->max_txid;
+	}
+	return end;
+}
+
+void verify_restore(struct model *m)
+{
+	int replica = (int)rng_below(&m->rng, (uint32_t)m->set.replicas);
+	struct replica_list files = { 0 };
+	uint64_t txid;
+
+	list(m, m->replicas[replica], &files);
+	txid = choose_txid(m, &files);
+	replica_list_free(&files);
+	if (!m->failed && txid)
+		restore_and_compare(m, replica, txid);
+}
+
+void verify_all_restore(struct model *m)
+{
+	uint64_t newest = verify_newest(m, NULL);
+
+	for (int i = 0; i < m->set.replicas && !m->failed && newest; i++) {
+		if (newest_of(m, m->replicas[i]) != newest)
+			fail(m, "replica %d has not got TXID %llu", i, (unsigned long long)newest);
+		else
+			restore_and_compare(m, i, newest);
+	}
 }
 
 /* Local files were taken away, so TXIDs that no replica holds may come again with other content. */
 void verify_damaged(struct model *m)
 {
 	m->damaged = true;
-	for (uint64_t t = verify_newest(m) + 1; t < m->fact_cap; t++)
+	for (uint64_t t = verify_newest(m, NULL) + 1; t < m->fact_cap; t++)
 		m->facts[t].known = false;
 }
 
 /* The chain is rebuilt from the replica, where everything is as it was. */
 void verify_rewind(struct model *m)
 {
-	uint64_t newest = verify_newest(m);
+	struct replica *holder = NULL;
+	uint64_t newest = verify_newest(m, &holder);
 
 	drive_state(m);
 	m->damaged = false;
@@ -209,7 +286,7 @@ void verify_rewind(struct model *m)
 	m->chain_state = 0;
 	if (!newest || m->failed)
 		return;
-	if (!verify_restore_to(m, newest, &m->chain))
+	if (!verify_restore_to(m, holder, newest, &m->chain))
 		return;
 	if (fact(m, newest)->known) {
 		if (fact(m, newest)->hash != whole_hash(&m->chain))
@@ -238,6 +315,7 @@ static void heal(struct model *m)
 
 void verify_quiet(struct model *m)
 {
+	uint64_t hash;
 	int before;
 	bool open;
 
@@ -254,11 +332,14 @@ void verify_quiet(struct model *m)
 	before = m->state_count;
 	/* Else the engine may be the first to open the database: what it recovers then is another state. */
 	open = m->connections || m->engine.pid;
+	hash = image_hash(m->chain.bytes, (int64_t)m->chain.page_size * m->chain.pages);
 	if (!drive_sync(m, true))
 		return;
 	verify_new_files(m);
 	if (m->failed)
 		return;
+	if (m->untouched && hash != image_hash(m->chain.bytes, (int64_t)m->chain.page_size * m->chain.pages))
+		fail(m, "a database said to be untouched had a commit");
 	if (open && m->state_count != before)
 		fail(m, "the engine changed what the application reads");
 	/* What comes later cannot go back behind this. */

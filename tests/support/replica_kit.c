@@ -193,6 +193,17 @@ static void flaky_close(struct replica_reader *reader)
 	free(f);
 }
 
+/* Is it the turn of this call to fail? */
+static bool unlucky(struct flaky *s)
+{
+	return atomic_fetch_add(&s->ops, 1) + 1 == s->fail_op;
+}
+
+static int strike(struct flaky *s, struct err *e)
+{
+	return err_set(e, s->code, "dial tcp: connection refused");
+}
+
 static int flaky_open(struct replica *r, const struct replica_item *item, int64_t offset, int64_t length,
                       struct replica_reader **reader, struct err *e)
 {
@@ -205,8 +216,8 @@ static int flaky_open(struct replica *r, const struct replica_item *item, int64_
 		os_sleep_ms(s->delay_ms);
 	if (s->cancel_at_open)
 		atomic_store(s->cancel_at_open, true);
-	if (opens < s->fail_opens)
-		return err_set(e, s->code, "dial tcp: connection refused");
+	if (unlucky(s) || opens < s->fail_opens)
+		return strike(s, e);
 	if (s->inner->ops->open(s->inner, item, offset, length, &inner, e) != 0)
 		return -1;
 	f = calloc(1, sizeof(*f));
@@ -230,7 +241,97 @@ static int flaky_list(struct replica *r, int level, uint64_t seek, bool exact_ti
 	struct flaky *s = (struct flaky *)r;
 
 	atomic_fetch_add(&s->lists, 1);
+	if (unlucky(s))
+		return strike(s, e);
 	return s->inner->ops->list(s->inner, level, seek, exact_times, out, e);
+}
+
+static int flaky_list_all(struct replica *r, bool exact_times, struct replica_list *out, struct err *e)
+{
+	struct flaky *s = (struct flaky *)r;
+
+	atomic_fetch_add(&s->lists, 1);
+	if (unlucky(s))
+		return strike(s, e);
+	return s->inner->ops->list_all(s->inner, exact_times, out, e);
+}
+
+static int flaky_put(struct replica *r, const struct replica_item *item, const char *staged, struct err *e)
+{
+	struct flaky *s = (struct flaky *)r;
+	bool fails = unlucky(s);
+
+	atomic_fetch_add(&s->puts, 1);
+	if ((!fails || s->lose_answer) && s->inner->ops->put(s->inner, item, staged, e))
+		return -1;
+	return fails ? strike(s, e) : 0;
+}
+
+static int flaky_remove(struct replica *r, const struct replica_item *items, int count, struct err *e)
+{
+	struct flaky *s = (struct flaky *)r;
+	bool fails = unlucky(s);
+
+	atomic_fetch_add(&s->removes, 1);
+	atomic_fetch_add(&s->removed, count);
+	if ((!fails || s->lose_answer) && s->inner->ops->remove(s->inner, items, fails ? count / 2 + 1 : count, e))
+		return -1;
+	return fails ? strike(s, e) : 0;
+}
+
+struct flaky_writer {
+	struct replica_writer writer, *inner;
+	struct flaky *flaky;
+};
+
+static int flaky_write(struct replica_writer *writer, const void *bytes, size_t n, struct err *e)
+{
+	struct flaky_writer *w = (struct flaky_writer *)writer;
+
+	return unlucky(w->flaky) ? strike(w->flaky, e) : w->inner->write(w->inner, bytes, n, e);
+}
+
+static void flaky_abort(struct replica_writer *writer)
+{
+	struct flaky_writer *w = (struct flaky_writer *)writer;
+
+	w->inner->abort(w->inner);
+	free(w);
+}
+
+static int flaky_finish(struct replica_writer *writer, const struct replica_item *item, struct err *e)
+{
+	struct flaky_writer *w = (struct flaky_writer *)writer;
+	struct flaky *s = w->flaky;
+	bool fails = unlucky(s);
+	int rc = 0;
+
+	if (!fails || s->lose_answer)
+		rc = w->inner->finish(w->inner, item, e);
+	else
+		w->inner->abort(w->inner);
+	free(w);
+	return rc == 0 && fails ? strike(s, e) : rc;
+}
+
+static int flaky_create_object(struct replica *r, const struct replica_item *item, struct replica_writer **writer,
+                               struct err *e)
+{
+	struct flaky *s = (struct flaky *)r;
+	struct replica_writer *inner;
+	struct flaky_writer *w;
+
+	atomic_fetch_add(&s->creates, 1);
+	if (unlucky(s))
+		return strike(s, e);
+	if (s->inner->ops->create(s->inner, item, &inner, e))
+		return -1;
+	w = calloc(1, sizeof(*w));
+	w->writer = (struct replica_writer){ flaky_write, flaky_finish, flaky_abort };
+	w->inner = inner;
+	w->flaky = s;
+	*writer = &w->writer;
+	return 0;
 }
 
 static void flaky_free(struct replica *r)
@@ -244,7 +345,11 @@ static void flaky_free(struct replica *r)
 static const struct replica_ops flaky_ops = {
 	.type = "flaky",
 	.list = flaky_list,
+	.list_all = flaky_list_all,
 	.open = flaky_open,
+	.put = flaky_put,
+	.create = flaky_create_object,
+	.remove = flaky_remove,
 	.free = flaky_free,
 };
 

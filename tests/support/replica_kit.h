@@ -46,6 +46,10 @@ struct flaky {
 	size_t read_max;        /* bytes per read; 0 = no bound */
 	int delay_ms;           /* of each open */
 	atomic_bool *cancel_at_open; /* set when something is opened */
+	atomic_int puts, creates, removes, ops; /* ops: all calls, lists and opens included */
+	atomic_int removed;     /* objects */
+	int fail_op;            /* the call with this number (from 1) fails with `code`; 0 = none */
+	bool lose_answer;       /* it is done all the same, if it is one that changes something */
 };
 /* Takes inner over. */
 struct flaky *flaky_create(struct replica *inner);

@@ -68,7 +68,7 @@ static const struct replica_ops shaky_ops = {
 	.remove = shaky_remove, .free = shaky_free,
 };
 
-static struct shaky *shaky_make(const char *path, struct err *e)
+struct shaky *shaky_make(const char *path, struct err *e)
 {
 	struct shaky *s = calloc(1, sizeof(*s));
 

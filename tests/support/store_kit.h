@@ -19,6 +19,8 @@ struct shaky {
 	int puts, l0_puts, creates, lists, opens, removes;
 };
 
+struct shaky *shaky_make(const char *path, struct err *e);
+
 struct store_kit {
 	/* A rig is used for its application, its folders and its restore; the engine is the store's. */
 	struct rig g[SK_DATABASES];

@@ -194,6 +194,7 @@ TEST(a_replica_that_is_away_at_the_start)
 	ops = g.replica->ops;
 	away = *ops;
 	away.list = no_list;
+	away.list_all = NULL;
 	g.replica->ops = &away;
 	CHECK_INT(rig_start(&g), 0);
 	for (int i = 0; i < 3; i++) {
@@ -223,6 +224,7 @@ TEST(a_replica_that_stays_away)
 	ops = g.replica->ops;
 	away = *ops;
 	away.list = no_list;
+	away.list_all = NULL;
 	g.replica->ops = &away;
 	CHECK_INT(rig_start(&g), 0);
 	CHECK_INT(rig_sync(&g), -1);

@@ -314,4 +314,141 @@ TEST(remove_objects)
 	replica_free(r);
 }
 
+/* ---- streams ---- */
+
+static const struct replica_item stream_item = { .level = 9, .min_txid = 1, .max_txid = 9, .created_ms = 1234567890123 };
+
+/* n pieces of "hello", finished as `size` bytes; -1: aborted. */
+static int stream(struct replica *r, int n, int64_t size, struct err *e)
+{
+	struct replica_item item = stream_item;
+	struct replica_writer *w;
+
+	if (r->ops->create(r, &item, &w, e) != 0)
+		return -1;
+	for (int i = 0; i < n; i++) {
+		if (w->write(w, "hello", 5, e) != 0) {
+			w->abort(w);
+			return -1;
+		}
+	}
+	if (size < 0) {
+		w->abort(w);
+		return 0;
+	}
+	item.size = size;
+	return w->finish(w, &item, e);
+}
+
+static bool has_tmp(const char *object)
+{
+	char tmp[1100];
+
+	snprintf(tmp, sizeof(tmp), "%s.tmp", object);
+	return rk_exists(tmp);
+}
+
+TEST(create_streams)
+{
+	const char *path = rk_path("stream"), *object = rk_file(path, 9, 1, 9);
+	struct replica *r = open_replica(path);
+	struct os_owner file = { 0640, (uint32_t)-1, (uint32_t)-1 }, dir = { 0750, (uint32_t)-1, (uint32_t)-1 };
+	struct mem m = { .data = NULL };
+	struct err e = ERR_INIT;
+
+	replica_set_owner(r, &file, &dir);
+	CHECK_OK(stream(r, 0, -1, &e), &e);
+	CHECK(!rk_exists(object) && !has_tmp(object));
+	CHECK_OK(stream(r, 3, 15, &e), &e);
+	CHECK(read_all(r, &stream_item, 0, -1, &m));
+	CHECK_INT(m.len, 15);
+	CHECK_MEM(m.data, "hellohellohello", 15);
+	CHECK_INT(mode_of(object), 0640);
+	CHECK_INT(mtime_ms_of(object), stream_item.created_ms);
+	/* Another one takes its place; one that is not what it says does not. */
+	CHECK_INT(stream(r, 2, 11, &e), -1);
+	CHECK_INT(e.code, ERR_CORRUPT);
+	CHECK(!has_tmp(object));
+	CHECK_OK(stream(r, 1, 5, &e), &e);
+	mem_free(&m);
+	CHECK(read_all(r, &stream_item, 0, -1, &m));
+	CHECK_INT(m.len, 5);
+	mem_free(&m);
+	replica_free(r);
+}
+
+TEST(create_clears_away_what_a_killed_process_left)
+{
+	const char *path = rk_path("left");
+	struct replica *r = open_replica(path);
+	char old[1100], young[1100];
+	struct err e = ERR_INIT;
+
+	CHECK(rk_store(path, 9, 1, 3, "x", 1, 0));
+	snprintf(old, sizeof(old), "%s.tmp", rk_file(path, 9, 1, 4));
+	snprintf(young, sizeof(young), "%s.tmp", rk_file(path, 9, 1, 5));
+	CHECK(rk_write(old, "x", 1) && rk_write(young, "x", 1));
+	CHECK_OK(os_set_times(old, os_wall_ms() - 2 * 3600000, &e), &e);
+	CHECK_OK(stream(r, 1, 5, &e), &e);
+	CHECK(!rk_exists(old));
+	CHECK(rk_exists(young));
+	CHECK(rk_exists(rk_file(path, 9, 1, 3)));
+	replica_free(r);
+}
+
+TEST(create_with_failing_calls)
+{
+	int failed = 0;
+
+	for (uint64_t at = 1;; at++) {
+		char name[32];
+		struct err e = ERR_INIT;
+
+		snprintf(name, sizeof(name), "stream-%d", (int)at);
+		const char *path = tmppath(name), *object = rk_file(path, 9, 1, 9);
+		struct replica *r = open_replica(path);
+
+		os_fault_set(&(struct os_fault_plan){ .mode = OS_FAULT_ONCE, .at = at, .errnum = ENOSPC });
+		int rc = stream(r, 3, 15, &e);
+		bool hit = os_fault_hit();
+		os_fault_set(NULL);
+		replica_free(r);
+		CHECK(!has_tmp(object));
+		CHECK(rc != 0 || rk_exists(object));
+		CHECK(rc == 0 || e.text[0] != '\0');
+		failed += rc != 0;
+		if (!hit)
+			break;
+	}
+	CHECK(failed > 8);
+}
+
+TEST(list_all_is_what_the_levels_say)
+{
+	const char *path = rk_path("all");
+	struct replica *r = open_replica(path);
+	struct replica_list all = { .items = NULL }, each = { .items = NULL };
+	struct err e = ERR_INIT;
+	char stray[1100];
+
+	CHECK_OK(r->ops->list_all(r, false, &all, &e), &e);
+	CHECK_INT(all.count, 0);
+	for (int level = 0; level < 10; level += 3)
+		CHECK(rk_store(path, level, 1, 1 + (uint64_t)level, "abc", 3, 5000));
+	CHECK(rk_store(path, 10, 1, 1, "x", 1, 0)); /* there is no such level */
+	snprintf(stray, sizeof(stray), "%s/ltx/5", path);
+	CHECK(rk_write(stray, "x", 1));
+	CHECK_OK(r->ops->list_all(r, false, &all, &e), &e);
+	replica_list_sort(&all);
+	CHECK_OK(replica_list_levels(r, 0, 9, false, &each, &e), &e);
+	CHECK_INT(all.count, 4);
+	CHECK_INT(each.count, 4);
+	for (int i = 0; i < 4; i++)
+		CHECK(replica_item_compare(&all.items[i], &each.items[i]) == 0 && all.items[i].size == 3 &&
+		      all.items[i].created_ms == 5000);
+	replica_list_free(&all);
+	replica_list_free(&each);
+	replica_free(r);
+}
+
 TEST_MAIN
