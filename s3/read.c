@@ -39,16 +39,32 @@ struct s3_reader {
 
 /* ---- the head of an answer ---- */
 
+/* Digits, and the character that must follow them (which may be the end). */
+static bool take_digits(const char **s, char then, int64_t *value)
+{
+	const char *c = *s;
+
+	*value = 0;
+	for (; *c >= '0' && *c <= '9'; c++) {
+		if (__builtin_mul_overflow(*value, 10, value) || __builtin_add_overflow(*value, *c - '0', value))
+			return false;
+	}
+	if (c == *s || *c != then)
+		return false;
+	*s = c + (then != '\0');
+	return true;
+}
+
 /* "bytes 5-9/10" */
 static bool parse_content_range(const char *text, int64_t *first, int64_t *total)
 {
-	long long a, b, n;
+	int64_t last;
 
-	if (!text || sscanf(text, "bytes %lld-%lld/%lld", &a, &b, &n) != 3 || a < 0 || b < a || n <= b)
+	if (!text || strncmp(text, "bytes ", 6) != 0)
 		return false;
-	*first = a;
-	*total = n;
-	return true;
+	text += 6;
+	return take_digits(&text, '-', first) && take_digits(&text, '/', &last) && take_digits(&text, '\0', total) &&
+	       *first <= last && last < *total;
 }
 
 static int skip_bytes(struct s3_reply *r, int64_t n, struct err *e)
