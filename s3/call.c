@@ -23,7 +23,6 @@ struct progress {
 	int moves;
 	bool once, clock_fixed, keys_renewed;
 	char elsewhere[256]; /* host of a redirect; "" = the usual one */
-	bool elsewhere_ok;   /* the redirect's host is not ours to refuse */
 };
 
 void s3_call_param(struct s3_call *call, const char *name, const char *value)
@@ -310,7 +309,7 @@ static bool mend(struct progress *p, enum s3_remedy remedy, const char *region, 
 		if (p->once)
 			return false;
 		p->once = true;
-		/* fall through */
+		return may_wait(p) && wait_to_retry(p, r, why, e) == 0;
 	case S3_LATER:
 		return may_wait(p) && wait_to_retry(p, r, why, e) == 0;
 	case S3_FIX_CLOCK:
