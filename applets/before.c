@@ -22,6 +22,8 @@ static int restore_from(const struct before *b, struct replica *r, struct err *e
 	const struct restore_options o = { .output = b->path, .cancel = b->cancel };
 	struct restore_plan plan = { .items = NULL };
 	struct restore_result result;
+
+	r->cancel = b->cancel;
 	int rc = restore_make(r, &newest, false, &o, &plan, &result, e);
 
 	restore_plan_free(&plan);

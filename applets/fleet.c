@@ -232,43 +232,41 @@ static void enter_or_say(struct entry *en, const struct census_list *found)
 
 struct change {
 	struct entry **old, **now; /* now: NULL where the entry is new, or new in what it says */
-	bool *taken;               /* of the old ones: they go on, or were replaced */
+	bool *taken, *kept;        /* of the old ones: named by the new configuration; in the same words */
 	size_t old_count, now_count;
 };
 
 /* Takes the entry of that name out of the sorted old ones; NULL when there is none. */
-static struct entry *take(struct change *ch, const struct config_db *db)
+static struct entry **take(struct change *ch, const struct config_db *db)
 {
 	struct entry **at = ch->old_count ? bsearch(db, ch->old, ch->old_count, sizeof(*ch->old), compare_key) : NULL;
 
 	if (!at || ch->taken[at - ch->old])
 		return NULL;
 	ch->taken[at - ch->old] = true;
-	return *at;
+	return at;
 }
 
-/* What does not go on as it is leaves. */
+/* What does not go on as it is leaves, once all have been looked for. */
 static void part(struct change *ch, const struct config *next, struct fleet_changes *changes)
 {
 	if (ch->old_count)
 		qsort(ch->old, ch->old_count, sizeof(*ch->old), compare_entries);
 	for (size_t i = 0; i < ch->now_count; i++) {
-		struct entry *en = take(ch, &next->dbs[i]);
+		struct entry **at = take(ch, &next->dbs[i]);
 
-		if (en && en->identity == config_db_identity(&next->dbs[i])) {
-			ch->now[i] = en;
+		if (at && (*at)->identity == config_db_identity(&next->dbs[i])) {
+			ch->now[i] = *at;
+			ch->kept[at - ch->old] = true;
 			continue;
 		}
-		changes->changed += en != NULL;
-		changes->added += en == NULL;
-		if (en)
-			leave(en);
+		changes->changed += at != NULL;
+		changes->added += at == NULL;
 	}
 	for (size_t i = 0; i < ch->old_count; i++) {
-		if (ch->taken[i])
-			continue;
-		leave(ch->old[i]);
-		changes->removed++;
+		changes->removed += !ch->taken[i];
+		if (!ch->kept[i])
+			leave(ch->old[i]);
 	}
 }
 
@@ -305,7 +303,8 @@ void fleet_change(struct fleet *f, struct census *c, struct fleet_changes *chang
 	*changes = (struct fleet_changes){ .added = 0 };
 	ch.now = calloc(ch.now_count + 1, sizeof(struct entry *));
 	ch.taken = calloc(ch.old_count + 1, sizeof(*ch.taken));
-	if (!ch.now || !ch.taken) {
+	ch.kept = calloc(ch.old_count + 1, sizeof(*ch.kept));
+	if (!ch.now || !ch.taken || !ch.kept) {
 		log_error("cannot change the configuration", LS("error", "out of memory"));
 		free(ch.now);
 		census_free(c);
@@ -319,4 +318,5 @@ void fleet_change(struct fleet *f, struct census *c, struct fleet_changes *chang
 		fleet_trim(f);
 	}
 	free(ch.taken);
+	free(ch.kept);
 }

@@ -68,6 +68,7 @@ static int one_make(struct one *d, const struct config_db *entry, const char *pa
 	d->count = o.replica_count;
 	for (int i = 0; i < d->count; i++) {
 		replicas[i] = o.replicas[i].replica;
+		replicas[i]->cancel = &stop;
 		d->out[i].upload.replica = replicas[i];
 		d->out[i].upload.auto_recover = o.replicas[i].auto_recover;
 		d->out[i].sync_interval_ms = o.replicas[i].sync_interval_ms;
@@ -85,8 +86,7 @@ static int one_make(struct one *d, const struct config_db *entry, const char *pa
 			return -1;
 		out->upload.db = d->db;
 		out->upload.levels = out->levels;
-		log_info("replicating to", LS("type", replica_type(out->upload.replica)),
-		         LD("sync-interval", out->sync_interval_ms * 1000000), LS("path", replica_path(out->upload.replica)));
+		replica_log_target(out->upload.replica, out->sync_interval_ms);
 	}
 	return 0;
 }

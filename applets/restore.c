@@ -217,6 +217,7 @@ static int run_once(const struct options *o, struct replica *r)
 	if (!o->force && target_clear(o->output, &e) < 0)
 		return fail(o, &e);
 	os_stop_on_signal(&stop);
+	r->cancel = &stop;
 	progress_begin(&progress, "restoring");
 	rc = restore_make(r, &o->target, o->is_replica, &engine, &plan, &result, &e);
 	progress_end(&progress);
@@ -286,6 +287,7 @@ static int run_following(const struct options *o, struct replica *r)
 	if (!target_exists(o->output) && (target_check(o->output, o->force, &e) < 0 || target_clear(o->output, &e) < 0))
 		return output_error(&e);
 	os_stop_on_signal(&stop);
+	r->cancel = &stop;
 	progress_begin(&following.progress, "restoring");
 	rc = restore_follow(r, &engine, &e);
 	progress_end(&following.progress);

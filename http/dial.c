@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From a destination to a connection that requests can go over: lookup, race of the addresses (RFC 8305), the proxy's
- * CONNECT, TLS.
+ * From a destination to a connection that requests can go over: lookup, race of the addresses, the proxy's CONNECT, TLS.
  */
 #include <assert.h>
 #include <errno.h>
@@ -10,6 +9,7 @@
 #include <string.h>
 
 #include "http/connection.h"
+#include "http/race.h"
 #include "lib/os/clock.h"
 
 /* ---- where to ---- */
@@ -58,163 +58,14 @@ void destination_free(struct destination *d)
 	memset(d, 0, sizeof(*d));
 }
 
-/* ---- the race ---- */
-
-enum { STAGGER_MS = 250 };
-
-struct race {
-	struct os_addr addrs[OS_ADDRS_MAX]; /* in the order of trying */
-	struct pollfd fds[OS_ADDRS_MAX];    /* under way: fds[0 … open) */
-	int from[OS_ADDRS_MAX];             /* which address each belongs to */
-	int64_t until_us[OS_ADDRS_MAX];     /* by address */
-	int count, next, open;
-	int64_t next_us;                    /* when addrs[next] may start */
-	int errnum;                         /* why the last one failed */
-};
-
-/* The first address not used yet, of that family if there is one. */
-static int pick(const struct os_addr *found, int count, const bool *used, int family)
-{
-	int any = -1;
-
-	for (int i = 0; i < count; i++) {
-		if (used[i])
-			continue;
-		if (found[i].u.any.sa_family == family)
-			return i;
-		if (any < 0)
-			any = i;
-	}
-	return any;
-}
-
-/* Families take turns; `family` begins, or (0) that of the first address. */
-static void interleave(struct race *r, const struct os_addr *found, int count, int family)
-{
-	bool used[OS_ADDRS_MAX] = { false };
-
-	if (family == 0)
-		family = found[0].u.any.sa_family;
-	while (r->count < count) {
-		int i = pick(found, count, used, family);
-
-		used[i] = true;
-		r->addrs[r->count++] = found[i];
-		family = found[i].u.any.sa_family == AF_INET ? AF_INET6 : AF_INET;
-	}
-}
-
-static void drop(struct race *r, int i, int errnum)
-{
-	os_net_close(r->fds[i].fd);
-	r->errnum = errnum;
-	r->open--;
-	r->fds[i] = r->fds[r->open];
-	r->from[i] = r->from[r->open];
-	r->next_us = 0; /* the next one need not wait for its turn */
-}
-
-/* Starts addresses whose time has come. A connected descriptor, or -1. */
-static int start_due(struct race *r, int64_t each_ms, int *winner)
-{
-	while (r->next < r->count && (r->open == 0 || os_mono_us() >= r->next_us)) {
-		int i = r->next++, fd, errnum;
-		bool done;
-
-		errnum = os_connect_start(&r->addrs[i], &fd, &done);
-		if (errnum != 0) {
-			r->errnum = errnum;
-			r->next_us = 0;
-			continue;
-		}
-		if (done) {
-			*winner = i;
-			return fd;
-		}
-		r->fds[r->open] = (struct pollfd){ .fd = fd, .events = POLLOUT };
-		r->from[r->open++] = i;
-		r->until_us[i] = os_mono_us() + each_ms * 1000;
-		r->next_us = os_mono_us() + STAGGER_MS * 1000;
-	}
-	return -1;
-}
-
-/* Looks at those under way. A connected descriptor, which is no longer among them, or -1. */
-static int finish_ready(struct race *r, int *winner)
-{
-	int64_t now_us = os_mono_us();
-
-	for (int i = r->open - 1; i >= 0; i--) {
-		int errnum;
-
-		if (r->fds[i].revents == 0) {
-			if (now_us >= r->until_us[r->from[i]])
-				drop(r, i, ETIMEDOUT);
-			continue;
-		}
-		errnum = os_connect_result(r->fds[i].fd);
-		if (errnum == 0) {
-			int fd = r->fds[i].fd;
-
-			*winner = r->from[i];
-			r->fds[i].fd = -1;
-			drop(r, i, 0);
-			return fd;
-		}
-		drop(r, i, errnum);
-	}
-	return -1;
-}
-
-static int64_t next_event(const struct race *r, int64_t until_us)
-{
-	if (r->next < r->count && r->next_us < until_us)
-		until_us = r->next_us;
-	for (int i = 0; i < r->open; i++)
-		if (r->until_us[r->from[i]] < until_us)
-			until_us = r->until_us[r->from[i]];
-	return until_us;
-}
-
-static int run_race(struct race *r, int64_t each_ms, const atomic_bool *cancel, int *winner, bool *cancelled)
-{
-	int64_t until_us = os_mono_us() + 3 * each_ms * 1000;
-	int fd;
-
-	*cancelled = false;
-	for (;;) {
-		struct os_wait w = { .cancel = cancel };
-
-		fd = start_due(r, each_ms, winner);
-		if (fd >= 0 || r->open == 0)
-			break;
-		w.until_us = next_event(r, until_us);
-		for (int i = 0; i < r->open; i++)
-			r->fds[i].revents = 0;
-		*cancelled = os_net_poll(r->fds, r->open, &w) == OS_WAIT_CANCELLED;
-		if (*cancelled)
-			break;
-		fd = finish_ready(r, winner);
-		if (fd >= 0)
-			break;
-		if (os_mono_us() >= until_us) {
-			r->errnum = ETIMEDOUT;
-			break;
-		}
-	}
-	while (r->open > 0)
-		drop(r, r->open - 1, r->errnum);
-	return fd;
-}
+/* ---- connecting ---- */
 
 static int connect_to(struct http_client *c, const struct http_url *url, const atomic_bool *cancel, struct err *e)
 {
 	struct os_wait w = { .until_us = os_mono_us() + c->o.connect_timeout_ms * 1000, .cancel = cancel };
 	struct os_addr found[OS_ADDRS_MAX];
-	struct race r = { .errnum = ETIMEDOUT };
 	char *peer;
-	int count, fd, winner = 0, first;
-	bool cancelled;
+	int count, fd, family, errnum;
 
 	if (os_resolve(url->host, url->port, &w, found, &count, e) < 0)
 		return -1;
@@ -222,18 +73,17 @@ static int connect_to(struct http_client *c, const struct http_url *url, const a
 	if (peer == NULL)
 		return err_nomem(e);
 	pthread_mutex_lock(&c->lock);
-	first = hosts_family(&c->hosts, peer);
+	family = hosts_family(&c->hosts, peer);
 	pthread_mutex_unlock(&c->lock);
-	interleave(&r, found, count, first);
-	fd = run_race(&r, c->o.connect_timeout_ms, cancel, &winner, &cancelled);
+	fd = race_connect(found, count, &family, c->o.connect_timeout_ms, cancel, &errnum);
 	if (fd >= 0 && count > 1) {
 		pthread_mutex_lock(&c->lock);
-		hosts_set_family(&c->hosts, peer, r.addrs[winner].u.any.sa_family);
+		hosts_set_family(&c->hosts, peer, family);
 		pthread_mutex_unlock(&c->lock);
-	} else if (cancelled) {
+	} else if (fd < 0 && errnum == ECANCELED) {
 		err_set(e, ERR_CANCELLED, "connect to %s: cancelled", peer);
 	} else if (fd < 0) {
-		err_sys(e, r.errnum, "connect to %s", peer);
+		err_sys(e, errnum, "connect to %s", peer);
 		if (e != NULL)
 			e->code = ERR_UNAVAILABLE;
 	}
@@ -347,8 +197,11 @@ static int start_tls(struct http_client *c, struct http_connection *x, const str
 	};
 	int rc;
 
-	if (find_trust(c, &o.trust, e) < 0)
+	if (find_trust(c, &o.trust, e) < 0) {
+		if (e != NULL && e->code != ERR_NO_MEMORY)
+			e->code = ERR_INVALID;
 		return err_wrap(e, "TLS with %s", x->peer);
+	}
 	pthread_mutex_lock(&c->lock);
 	if (hosts_session(&c->hosts, x->key, &session))
 		o.session = &session;

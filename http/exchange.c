@@ -75,6 +75,7 @@ static int write_head(struct attempt *a, const struct destination *d, struct err
 	const struct http_request *rq = a->rq;
 	struct buf *b = &a->head;
 
+	assert(rq->target == NULL || (*rq->target != '\0' && strpbrk(rq->target, " \r\n") == NULL));
 	buf_reset(b);
 	buf_fmt(b, "%s ", rq->method);
 	if (d->proxy != NULL && !rq->url->secure) {
@@ -145,6 +146,9 @@ static int hear(struct attempt *a, const struct patience *p, struct err *e)
 		return -1;
 	if (got == 0)
 		return err_set(e, ERR_UNAVAILABLE, "read from %s: the server closed the connection before it answered", c->peer);
+	/* What speaks first thing of something else will not come to an end as HTTP either. */
+	if (x->received_bytes == 0 && memcmp(c->in, "HTTP/", got < 5 ? got : 5) != 0)
+		return err_set(e, ERR_UNAVAILABLE, "answer of %s: is not HTTP", c->peer);
 	x->received_bytes += (int64_t)got;
 	c->in_len = got;
 	return parse_head(a, e);

@@ -66,6 +66,10 @@ struct http_connection *pool_take(struct http_client *c, const char *key)
 	}
 	pthread_mutex_unlock(&c->lock);
 	free_list(old);
+	if (x != NULL && x->tls != NULL && !tls_wake(x->tls)) {
+		connection_free(x);
+		x = NULL;
+	}
 	return x;
 }
 
@@ -73,6 +77,8 @@ void pool_put(struct http_client *c, struct http_connection *x)
 {
 	struct http_connection *old, **at;
 
+	if (x->tls != NULL)
+		(void)tls_rest(x->tls);
 	x->idle_since_us = os_mono_us();
 	pthread_mutex_lock(&c->lock);
 	old = cut_old(c);

@@ -17,8 +17,7 @@ struct tls {
 	bool truncated, resumed, offered;
 	unsigned char offered_id[32], offered_id_len;
 	const char *protocol;      /* what ALPN offers; BearSSL keeps the pointer */
-	unsigned char in[BR_SSL_BUFSIZE_INPUT];
-	unsigned char out[BR_SSL_BUFSIZE_OUTPUT];
+	unsigned char *buffers;    /* BR_SSL_BUFSIZE_BIDI bytes: input, then output; NULL = at rest */
 	char host[];
 };
 
@@ -76,7 +75,7 @@ static int begin(struct tls *t, const struct tls_options *o, struct err *e)
 
 	set_algorithms(&t->client);
 	br_ssl_engine_set_x509(eng, &t->verify->vtable);
-	br_ssl_engine_set_buffers_bidi(eng, t->in, sizeof(t->in), t->out, sizeof(t->out));
+	br_ssl_engine_set_buffer(eng, t->buffers, BR_SSL_BUFSIZE_BIDI, 1);
 	t->protocol = "http/1.1";
 	br_ssl_engine_set_protocol_names(eng, &t->protocol, 1);
 	/* BearSSL would seed itself, but from RDRAND alone where there is one. */
@@ -97,19 +96,21 @@ static int begin(struct tls *t, const struct tls_options *o, struct err *e)
 
 int tls_create(const struct tls_options *o, int fd, struct tls **out, struct err *e)
 {
-	struct tls *t = malloc(sizeof(*t) + strlen(o->host) + 1);
+	struct tls *t = calloc(1, sizeof(*t) + strlen(o->host) + 1);
 	int64_t now_ms;
 
 	*out = NULL;
 	if (t == NULL)
 		return err_nomem(e);
-	memset(t, 0, offsetof(struct tls, in));
 	strcpy(t->host, o->host);
 	t->fd = fd;
 	t->clock_ms = o->now_ms;
 	now_ms = tls_time(o->now_ms, &t->clock_wrong);
 	t->verify = malloc(sizeof(*t->verify));
-	if (t->verify == NULL) {
+	t->buffers = malloc(BR_SSL_BUFSIZE_BIDI);
+	if (t->verify == NULL || t->buffers == NULL) {
+		free(t->verify);
+		free(t->buffers);
 		free(t);
 		return err_nomem(e);
 	}
@@ -138,7 +139,8 @@ void tls_free(struct tls *t)
 	if (t == NULL)
 		return;
 	end_handshake(t);
-	explicit_bzero(t, offsetof(struct tls, in)); /* keys; the buffers have held what goes over the wire and bodies */
+	free(t->buffers);
+	explicit_bzero(t, sizeof(*t)); /* it held the keys */
 	free(t);
 }
 
@@ -148,7 +150,7 @@ static const char *alert_name(int alert)
 {
 	switch (alert) {
 	case BR_ALERT_HANDSHAKE_FAILURE:
-		return "handshake failure: no cipher or parameter in common";
+		return "no cipher in common, or it wants a certificate from us";
 	case BR_ALERT_BAD_CERTIFICATE:
 	case BR_ALERT_UNSUPPORTED_CERTIFICATE:
 	case BR_ALERT_CERTIFICATE_REVOKED:
@@ -177,24 +179,24 @@ static int fail_engine(const struct tls *t, struct err *e)
 		int alert = error - BR_ERR_RECV_FATAL_ALERT;
 		bool passing = alert == BR_ALERT_INTERNAL_ERROR || alert == BR_ALERT_BAD_RECORD_MAC;
 
-		return err_set(e, passing ? ERR_UNAVAILABLE : ERR_INVALID, "%s refused: %s (alert %d)", t->host,
+		return err_set(e, passing ? ERR_UNAVAILABLE : ERR_INVALID, "the server refused: %s (alert %d)",
 		               alert_name(alert), alert);
 	}
 	switch (error) {
 	case BR_ERR_UNSUPPORTED_VERSION:
 	case BR_ERR_BAD_VERSION:
 	case BR_ERR_UNKNOWN_TYPE:
-		return err_set(e, ERR_INVALID, "what %s sends is not TLS 1.2", t->host);
+		return err_set(e, ERR_INVALID, "what the server sends is not TLS 1.2");
 	case BR_ERR_BAD_MAC:
-		return err_set(e, ERR_UNAVAILABLE, "bytes from %s were damaged on their way", t->host);
+		return err_set(e, ERR_UNAVAILABLE, "bytes were damaged on their way");
 	default:
-		return err_set(e, ERR_UNAVAILABLE, "%s broke the protocol (code %d)", t->host, error);
+		return err_set(e, ERR_UNAVAILABLE, "the server broke the protocol (code %d)", error);
 	}
 }
 
 static int fail_socket(int errnum, struct err *e)
 {
-	err_sys(e, errnum, "socket");
+	err_sys(e, errnum, "%s", ""); /* the caller names the peer */
 	if (e != NULL)
 		e->code = ERR_UNAVAILABLE;
 	return -1;
@@ -273,7 +275,7 @@ int tls_handshake(struct tls *t, short *events, struct err *e)
 		if (rc <= 0)
 			return rc;
 		if (ended)
-			return err_set(e, ERR_UNAVAILABLE, "%s closed the connection in the handshake", t->host);
+			return err_set(e, ERR_UNAVAILABLE, "the server closed the connection in the handshake");
 	}
 	end_handshake(t);
 	return 1;
@@ -347,7 +349,7 @@ int tls_send(struct tls *t, const void *bytes, size_t n, bool more, size_t *sent
 
 		if (state & BR_SSL_CLOSED) {
 			if (br_ssl_engine_last_error(eng) == BR_ERR_OK)
-				return err_set(e, ERR_UNAVAILABLE, "%s has ended the connection", t->host);
+				return err_set(e, ERR_UNAVAILABLE, "the server has ended the connection");
 			return fail_engine(t, e);
 		}
 		if (state & BR_SSL_SENDREC) {
@@ -376,11 +378,41 @@ int tls_send(struct tls *t, const void *bytes, size_t n, bool more, size_t *sent
 	}
 }
 
+/*
+ * BearSSL has no call for this, but it keeps its place in the buffers as offsets: between two records, with nothing read
+ * of the next one and nothing written to the one being filled, the bytes themselves mean nothing.
+ */
+bool tls_rest(struct tls *t)
+{
+	br_ssl_engine_context *eng = &t->client.eng;
+
+	if (t->buffers == NULL)
+		return true;
+	if (br_ssl_engine_current_state(eng) != (BR_SSL_SENDAPP | BR_SSL_RECVREC) || eng->ixa != 0 || eng->ixb != 0 || eng->ixc != 5 ||
+	    eng->oxa != eng->oxc)
+		return false;
+	free(t->buffers);
+	t->buffers = eng->ibuf = eng->obuf = NULL;
+	return true;
+}
+
+bool tls_wake(struct tls *t)
+{
+	br_ssl_engine_context *eng = &t->client.eng;
+
+	if (t->buffers != NULL)
+		return true;
+	t->buffers = malloc(BR_SSL_BUFSIZE_BIDI);
+	if (t->buffers == NULL)
+		return false;
+	eng->ibuf = t->buffers;
+	eng->obuf = t->buffers + eng->ibuf_len;
+	return true;
+}
+
 void tls_say_goodbye(struct tls *t)
 {
-	unsigned state = br_ssl_engine_current_state(&t->client.eng);
-
-	if ((state & BR_SSL_CLOSED) || !(state & BR_SSL_SENDAPP))
+	if (!tls_wake(t) || !(br_ssl_engine_current_state(&t->client.eng) & BR_SSL_SENDAPP))
 		return;
 	br_ssl_engine_close(&t->client.eng);
 	while (br_ssl_engine_current_state(&t->client.eng) & BR_SSL_SENDREC)

@@ -7,6 +7,7 @@
  */
 #include "lib/ltx/internal.h"
 
+#include "lib/base/xxh32.h"
 #include "lz4.h"
 
 enum {
@@ -22,34 +23,6 @@ enum {
 static uint32_t le32(const uint8_t *p)
 {
 	return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
-static uint32_t rotl(uint32_t v, int n)
-{
-	return v << n | v >> (32 - n);
-}
-
-/* xxHash32 with seed 0. */
-static uint32_t xxh32(const uint8_t *p, size_t n)
-{
-	const uint32_t a = 0x9e3779b1, b = 0x85ebca77, c = 0xc2b2ae3d, d = 0x27d4eb2f, f = 0x165667b1;
-	uint32_t h = f, lane[4] = { a + b, b, 0, 0 - a };
-	size_t left = n;
-
-	if (left >= 16) {
-		for (; left >= 16; p += 16, left -= 16)
-			for (int i = 0; i < 4; i++)
-				lane[i] = rotl(lane[i] + le32(p + 4 * i) * b, 13) * a;
-		h = rotl(lane[0], 1) + rotl(lane[1], 7) + rotl(lane[2], 12) + rotl(lane[3], 18);
-	}
-	h += (uint32_t)n;
-	for (; left >= 4; p += 4, left -= 4)
-		h = rotl(h + le32(p) * c, 17) * d;
-	for (; left > 0; p++, left--)
-		h = rotl(h + *p * f, 11) * a;
-	h = (h ^ h >> 15) * b;
-	h = (h ^ h >> 13) * c;
-	return h ^ h >> 16;
 }
 
 uint32_t ltx_stored_bound(uint32_t page_size)

@@ -182,39 +182,97 @@ static void file_close(struct replica_reader *reader)
 	free(f);
 }
 
-static int file_open(struct replica *r, const struct replica_item *item, int64_t offset, int64_t length,
-                     struct replica_reader **reader, struct err *e)
+/* Takes path over. */
+static int open_at(char *path, int64_t offset, int64_t length, struct replica_reader **reader, struct err *e)
 {
-	struct file_reader *f = NULL;
-	char *folder = level_folder(r, item->level, e), *path = NULL;
-	int rc = -1;
+	struct file_reader *f = path ? calloc(1, sizeof(*f)) : NULL;
 
 	assert(offset >= 0 && length >= -1);
 	*reader = NULL;
-	if (!folder || !(path = item_path(folder, item, "", e)))
-		goto out;
-	f = calloc(1, sizeof(*f));
-	if (!f) {
+	if (path && !f)
 		err_nomem(e);
-		goto out;
+	if (!f || os_file_open(&f->file, path, O_RDONLY, 0, e) != 0) {
+		free(path);
+		free(f);
+		return -1;
 	}
-	f->file.fd = -1;
-	if (os_file_open(&f->file, path, O_RDONLY, 0, e) != 0)
-		goto out;
+	free(path);
 	f->reader.read = file_read;
 	f->reader.close = file_close;
 	f->offset = offset;
 	f->end = length < 0 || length > INT64_MAX - offset ? INT64_MAX : offset + length;
-	if (item->size - offset >= READ_AHEAD_MIN && length < 0)
-		os_file_will_read(&f->file, offset, item->size - offset);
 	*reader = &f->reader;
-	f = NULL;
-	rc = 0;
-out:
-	free(f);
+	return 0;
+}
+
+static int file_open(struct replica *r, const struct replica_item *item, int64_t offset, int64_t length,
+                     struct replica_reader **reader, struct err *e)
+{
+	char *folder = level_folder(r, item->level, e), *path = folder ? item_path(folder, item, "", e) : NULL;
+
 	free(folder);
+	if (open_at(path, offset, length, reader, e) != 0)
+		return -1;
+	if (item->size - offset >= READ_AHEAD_MIN && length < 0)
+		os_file_will_read(&((struct file_reader *)*reader)->file, offset, item->size - offset);
+	return 0;
+}
+
+/* ---- what is not LTX ---- */
+
+struct folder_walk {
+	const char *folder;
+	replica_visit *visit;
+	void *ctx;
+};
+
+static int visit_any(void *ctx, const char *name, struct err *e)
+{
+	struct folder_walk *w = ctx;
+	struct err why = ERR_INIT;
+	struct os_stat st;
+	char *path = text_path_join(w->folder, name);
+	int rc;
+
+	if (!path)
+		return err_nomem(e);
+	rc = os_stat(path, &st, &why);
 	free(path);
+	if (rc != 0 && why.code == ERR_NOT_FOUND)
+		return 0;
+	if (rc != 0) {
+		if (e)
+			*e = why;
+		return -1;
+	}
+	return st.is_dir || st.is_regular ? w->visit(w->ctx, name, st.is_dir ? -1 : st.size, st.mtime_ms, e) : 0;
+}
+
+static int file_visit_folder(struct replica *r, const char *folder, replica_visit *visit, void *ctx, struct err *e)
+{
+	struct err why = ERR_INIT;
+	char *path = text_path_join(r->path, folder);
+	struct folder_walk w = { path, visit, ctx };
+	int rc;
+
+	if (!path)
+		return err_nomem(e);
+	rc = os_dir_list(path, visit_any, &w, &why);
+	free(path);
+	if (rc != 0 && why.code == ERR_NOT_FOUND)
+		return 0;
+	if (rc != 0 && e)
+		*e = why;
 	return rc;
+}
+
+static int file_open_path(struct replica *r, const char *path, int64_t offset, struct replica_reader **reader, struct err *e)
+{
+	char *whole = text_path_join(r->path, path);
+
+	if (!whole)
+		err_nomem(e);
+	return open_at(whole, offset, -1, reader, e);
 }
 
 /* ---- write ---- */
@@ -519,6 +577,8 @@ static const struct replica_ops file_ops = {
 	.remove = counted_remove,
 	.create = file_create,
 	.list_all = counted_list_all,
+	.visit_folder = file_visit_folder,
+	.open_path = file_open_path,
 	.free = file_free,
 };
 

@@ -175,7 +175,8 @@ static const struct {
 	int (*open)(const struct replica_settings *s, unsigned flags, struct replica **out, struct err *e);
 } kinds[] = {
 	{ "file", open_file },
-	{ "s3", NULL }, { "gs", NULL }, { "abs", NULL }, { "sftp", NULL }, { "webdav", NULL }, { "nats", NULL }, { "oss", NULL },
+	{ "s3", replica_s3_open },
+	{ "gs", NULL }, { "abs", NULL }, { "sftp", NULL }, { "webdav", NULL }, { "nats", NULL }, { "oss", NULL },
 };
 
 /* The scheme and length of what stands before the first colon, for messages. */
@@ -224,31 +225,40 @@ static void put_part(struct buf *b, const char *part)
 	buf_str(b, given(part) ? part : "-");
 }
 
+/* Of what was said; for kinds that are not built. */
+static void put_words(struct buf *b, const struct replica_settings *s)
+{
+	if (given(s->url)) {
+		put_part(b, s->url);
+		put_part(b, s->endpoint);
+	} else {
+		put_part(b, given(s->bucket) ? s->bucket : given(s->host) ? s->host : s->webdav_url);
+		put_part(b, s->endpoint);
+		put_part(b, s->path);
+	}
+	if (given(s->relative))
+		put_part(b, s->relative);
+}
+
 int replica_settings_place(const struct replica_settings *s, char **out, struct err *e)
 {
 	const char *type = replica_settings_type(s);
 	struct buf b = { .data = NULL };
-	bool is_file = type && strcmp(type, "file") == 0;
-	char *path;
+	struct replica *r;
 
-	buf_str(&b, type ? type : "?");
-	if (is_file) {
-		if (file_path(s, &path, e)) {
-			buf_free(&b);
-			return -1;
-		}
-		put_part(&b, path);
-		free(path);
-	} else if (given(s->url)) {
-		put_part(&b, s->url);
-		put_part(&b, s->endpoint);
+	if (replica_open(s, REPLICA_OPEN_CHECK, &r, e))
+		return -1;
+	buf_str(&b, type);
+	if (r && r->bucket) {
+		put_part(&b, r->bucket);
+		put_part(&b, r->endpoint);
+		put_part(&b, r->prefix);
+	} else if (r) {
+		put_part(&b, r->path);
 	} else {
-		put_part(&b, given(s->bucket) ? s->bucket : given(s->host) ? s->host : s->webdav_url);
-		put_part(&b, s->endpoint);
-		put_part(&b, s->path);
+		put_words(&b, s);
 	}
-	if (given(s->relative) && !is_file)
-		put_part(&b, s->relative);
+	replica_free(r);
 	*out = buf_ok(&b) ? strdup(buf_text(&b)) : NULL;
 	buf_free(&b);
 	return *out ? 0 : err_nomem(e);

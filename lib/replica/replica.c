@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/log.h"
 #include "lib/base/text.h"
 
 void replica_list_free(struct replica_list *l)
@@ -59,8 +60,7 @@ int replica_list_levels(struct replica *r, int from, int to, bool exact_times, s
 	if (from == 0 && to == LTX_LEVEL_MAX && r->ops->list_all) {
 		if (r->ops->list_all(r, exact_times, out, e) != 0)
 			return -1;
-		replica_list_sort(out);
-		return 0;
+		from = to + 1;
 	}
 	for (int level = from; level <= to; level++) {
 		if (r->ops->list(r, level, 0, exact_times, out, e) != 0)
@@ -111,7 +111,19 @@ const char *replica_type(const struct replica *r)
 
 const char *replica_path(const struct replica *r)
 {
-	return r->path ? r->path : "";
+	return r->path ? r->path : r->prefix ? r->prefix : "";
+}
+
+void replica_log_target(const struct replica *r, int64_t sync_interval_ms)
+{
+	int64_t interval = sync_interval_ms * 1000000;
+
+	if (r->bucket)
+		log_info("replicating to", LS("type", replica_type(r)), LD("sync-interval", interval), LS("bucket", r->bucket),
+		         LS("path", replica_path(r)), LS("region", r->region ? r->region : ""),
+		         LS("endpoint", r->endpoint ? r->endpoint : ""));
+	else
+		log_info("replicating to", LS("type", replica_type(r)), LD("sync-interval", interval), LS("path", replica_path(r)));
 }
 
 char *replica_item_name(char out[REPLICA_NAME_SIZE], const struct replica_item *item)

@@ -49,6 +49,9 @@ struct replica_writer {
 	void (*abort)(struct replica_writer *w); /* frees w; nothing remains under the item's name */
 };
 
+/* One name in a folder; size -1 = it is a folder itself. Non-zero ends the walk with that value. */
+typedef int replica_visit(void *ctx, const char *name, int64_t size, int64_t created_ms, struct err *e);
+
 struct replica_ops {
 	const char *type; /* "file", "s3": as in configuration and log lines */
 	/* Adds the objects of one level with min_txid >= seek, in any order; names that do not parse are not objects. A
@@ -71,6 +74,23 @@ struct replica_ops {
 	int (*list_all)(struct replica *r, bool exact_times, struct replica_list *out, struct err *e);
 	/* Deletes objects; a missing one is no error. */
 	int (*remove)(struct replica *r, const struct replica_item *items, int count, struct err *e);
+	/*
+	 * Optional (NULL: the kind cannot keep others out): takes the lock of this place for `owner`, or keeps it, for
+	 * lease_ms from now (s3.md §3.9). To be called again well before *until_ms (monotonic, os_mono_us() / 1000): from
+	 * then on another may have it. ERR_BUSY: another holds it ("… held by OWNER until TIME"), or has taken it from us;
+	 * what is being written must stop. ERR_INVALID: the server cannot do this, and never will.
+	 */
+	int (*hold)(struct replica *r, const char *owner, int64_t lease_ms, int64_t *until_ms, struct err *e);
+	/* Gives the lock back, if we have it. */
+	int (*let_go)(struct replica *r, struct err *e);
+	/*
+	 * What lies at the replica's place beside LTX files, for reading backups of Litestream v0.3 (generations/…). Both are
+	 * NULL where a kind cannot hold any. visit_folder gives the names in a folder ("generations/X/wal"), in any order; one
+	 * that does not exist holds nothing. open_path opens an object by its name below the replica's place, from offset to
+	 * its end; ERR_NOT_FOUND.
+	 */
+	int (*visit_folder)(struct replica *r, const char *folder, replica_visit *visit, void *ctx, struct err *e);
+	int (*open_path)(struct replica *r, const char *path, int64_t offset, struct replica_reader **reader, struct err *e);
 	void (*free)(struct replica *r);
 };
 
@@ -80,6 +100,12 @@ struct replica {
 	char *url;            /* as given, for messages and JSON */
 	char *path;           /* the folder of a file replica, else NULL */
 	char *name;           /* for `-replica NAME` and messages; NULL = the type */
+	/* The place in an object store, for log lines and comparisons; NULL elsewhere, region and endpoint also when not said. */
+	char *bucket, *prefix, *region, *endpoint;
+	/* Set by the owner before the first call, may be NULL: once it is true, calls end with ERR_CANCELLED within 100 ms
+	 * instead of trying on. It must outlive the replica. */
+	const atomic_bool *cancel;
+	bool lease;           /* asked for in the settings: `hold` must succeed before anything is written */
 	bool local;           /* answers without delay: fetching ahead in threads gains nothing */
 	struct os_owner file_owner, dir_owner; /* for what the file kind creates; set by replica_set_owner */
 	bool owner_known;
@@ -106,8 +132,10 @@ void replica_set_owner(struct replica *r, const struct os_owner *file, const str
 void replica_free(struct replica *r);
 
 const char *replica_type(const struct replica *r);
-/* Place in words: the folder of a file replica; "" where there is none. */
+/* Place in words: the folder of a file replica, the prefix of keys; "" where there is none. */
 const char *replica_path(const struct replica *r);
+/* The log line `replicating to` with what tells the place of this kind (control.md §5.2). */
+void replica_log_target(const struct replica *r, int64_t sync_interval_ms);
 
 /* All levels from..to, sorted; the list is emptied first. */
 int replica_list_levels(struct replica *r, int from, int to, bool exact_times, struct replica_list *out, struct err *e);
@@ -128,5 +156,8 @@ char *replica_item_name(char out[REPLICA_NAME_SIZE], const struct replica_item *
  */
 int replica_open_resumable(struct replica *r, const struct replica_item *item, const atomic_bool *cancel,
                            struct replica_reader **reader, struct err *e);
+/* The same of an object that open_path knows, of this size. */
+int replica_open_path_resumable(struct replica *r, const char *path, int64_t size, const atomic_bool *cancel,
+                                struct replica_reader **reader, struct err *e);
 
 #endif

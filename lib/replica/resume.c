@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A reader that survives broken connections: it opens the object again where it broke off. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/os/clock.h"
 #include "lib/replica/replica.h"
@@ -10,7 +11,8 @@ enum { RETRIES_MAX = 3, RETRY_FIRST_MS = 250, CANCEL_LOOK_MS = 50 };
 struct resumable {
 	struct replica_reader reader;
 	struct replica *replica;
-	struct replica_item item;
+	struct replica_item item; /* with a path, only its size counts */
+	char *path;
 	struct replica_reader *inner; /* NULL: to be opened at offset */
 	const atomic_bool *cancel;
 	int64_t offset;
@@ -55,12 +57,21 @@ static void close_inner(struct resumable *s)
 	s->inner = NULL;
 }
 
+static int open_inner(struct resumable *s, struct err *e)
+{
+	const struct replica_ops *ops = s->replica->ops;
+
+	if (s->path)
+		return ops->open_path(s->replica, s->path, s->offset, &s->inner, e);
+	return ops->open(s->replica, &s->item, s->offset, -1, &s->inner, e);
+}
+
 /* One try: 0 and some bytes, or the end; -1 and why not. */
 static int try_read(struct resumable *s, void *bytes, size_t n, size_t *got, struct err *e)
 {
 	char name[REPLICA_NAME_SIZE];
 
-	if (!s->inner && s->replica->ops->open(s->replica, &s->item, s->offset, -1, &s->inner, e) != 0) {
+	if (!s->inner && open_inner(s, e) != 0) {
 		s->inner = NULL;
 		return -1;
 	}
@@ -68,7 +79,7 @@ static int try_read(struct resumable *s, void *bytes, size_t n, size_t *got, str
 		return -1;
 	if (*got == 0 && n > 0 && s->offset < s->item.size) {
 		return err_set(e, ERR_CORRUPT, "read %s: unexpected end of file after %lld of %lld bytes",
-		               replica_item_name(name, &s->item), (long long)s->offset, (long long)s->item.size);
+		               s->path ? s->path : replica_item_name(name, &s->item), (long long)s->offset, (long long)s->item.size);
 	}
 	s->offset += (int64_t)*got;
 	return 0;
@@ -101,6 +112,7 @@ static void resumable_close(struct replica_reader *reader)
 	struct resumable *s = (struct resumable *)reader;
 
 	close_inner(s);
+	free(s->path);
 	free(s);
 }
 
@@ -119,4 +131,21 @@ int replica_open_resumable(struct replica *r, const struct replica_item *item, c
 	s->cancel = cancel;
 	*reader = &s->reader;
 	return 0;
+}
+
+int replica_open_path_resumable(struct replica *r, const char *path, int64_t size, const atomic_bool *cancel,
+                                struct replica_reader **reader, struct err *e)
+{
+	const struct replica_item item = { .size = size };
+	struct resumable *s;
+
+	if (replica_open_resumable(r, &item, cancel, reader, e) != 0)
+		return -1;
+	s = (struct resumable *)*reader;
+	s->path = strdup(path);
+	if (s->path)
+		return 0;
+	resumable_close(*reader);
+	*reader = NULL;
+	return err_nomem(e);
 }

@@ -90,6 +90,23 @@ int check_no_sidecars(const char *path, bool shm_too, const char *what, struct e
 /* Removes them. */
 int remove_sidecars(const char *path, struct err *e);
 
+/* ---- output.c: OUTPUT.tmp, and how it becomes OUTPUT ---- */
+
+struct output {
+	const struct restore_options *options;
+	char *tmp_path, *dir; /* dir: of the output */
+	struct os_file file;  /* OUTPUT.tmp, ours alone */
+	bool done;
+};
+#define OUTPUT_OF(o) { .options = (o), .file = OS_FILE_NONE }
+/* Checks that the place is free, makes its folder, opens an empty OUTPUT.tmp. */
+int output_begin(struct output *out, struct err *e);
+/* Checks the database as asked for, syncs, calls commit (see restore_run_with), gives the file its name. */
+int output_finish(struct output *out, int (*commit)(void *ctx, uint64_t txid, struct err *e), void *ctx, uint64_t txid,
+                  struct err *e);
+/* Whatever happened; without a finish that worked nothing remains. */
+void output_end(struct output *out);
+
 /* ---- plan.c, make.c ---- */
 
 /* restore_plan_make that keeps the listing. */

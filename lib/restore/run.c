@@ -2,10 +2,7 @@
 /* Executes a plan: newest file first into OUTPUT.tmp, every file verified to its end, then the name. */
 #include "lib/restore/restore.h"
 
-#include <assert.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "lib/base/text.h"
 #include "lib/os/clock.h"
@@ -13,7 +10,6 @@
 
 enum {
 	PARALLELISM_DEFAULT = 8,
-	OPEN_TRIES = 10,
 	REPORT_INTERVAL_US = 100000,
 	STORED_PAGE_MIN = 11, /* no page takes fewer bytes in a file: frame header, one byte of data, index entry */
 };
@@ -27,9 +23,7 @@ struct run {
 	struct pages pages;
 	bool pages_ready;
 	uint8_t *frame; /* LTX_FRAME_MAX bytes */
-	char *tmp_path;
-	char *dir;      /* of the output */
-	struct os_file file;
+	struct output output;
 	int64_t total_bytes, reported_us;
 };
 
@@ -92,72 +86,14 @@ static int check_plan(struct run *r, struct err *e)
 	return 0;
 }
 
-static int check_absent(const struct restore_options *o, struct err *e)
-{
-	const char *path = o->output;
-	struct os_stat st;
-	struct err why = ERR_INIT;
-
-	if (o->replace)
-		return 0;
-	if (os_stat(path, &st, &why) == 0)
-		return err_set(e, ERR_EXISTS, "cannot restore, output path already exists: %s", path);
-	if (why.code == ERR_NOT_FOUND)
-		return check_no_sidecars(path, true, "cannot restore", e);
-	if (e)
-		*e = why;
-	return -1;
-}
-
-/*
- * Opens OUTPUT.tmp and locks it, so that a second restore to the same place cannot mix its pages with ours. One that a
- * crash has left is taken over.
- */
-static int open_output(struct run *r, struct err *e)
-{
-	mode_t mode = r->options->file_mode ? r->options->file_mode : 0644;
-
-	for (int i = 0; i < OPEN_TRIES; i++) {
-		struct err why = ERR_INIT;
-		struct os_stat ours, named;
-
-		if (os_file_open(&r->file, r->tmp_path, O_RDWR | O_CREAT | O_NOFOLLOW, mode, e) != 0)
-			return -1;
-		if (os_file_lock(&r->file, &why) != 0 && why.code == ERR_BUSY) {
-			os_file_close(&r->file); /* not ours to remove */
-			break;
-		}
-		/* Between open and lock another one may have finished: then our file has another name, or none. */
-		if (os_file_stat(&r->file, &ours, e) != 0)
-			return -1;
-		if (os_stat(r->tmp_path, &named, NULL) == 0 && ours.ino == named.ino && ours.dev == named.dev)
-			return os_file_truncate(&r->file, 0, e);
-		os_file_close(&r->file);
-	}
-	return err_set(e, ERR_BUSY, "another restore to %s is running", r->options->output);
-}
-
 static int prepare(struct run *r, struct err *e)
 {
-	const struct restore_options *o = r->options;
-	struct os_owner owner = { 0700, (uint32_t)-1, (uint32_t)-1 };
-
-	if (check_plan(r, e) != 0 || check_absent(o, e) != 0)
+	if (check_plan(r, e) != 0)
 		return -1;
-	r->dir = text_path_dir(o->output);
 	r->frame = malloc(LTX_FRAME_MAX);
-	if (!r->dir || !r->frame)
+	if (!r->frame)
 		return err_nomem(e);
-	r->tmp_path = path_with(o->output, ".tmp", e);
-	if (!r->tmp_path)
-		return -1;
-	if (o->dir_owner.mode != 0)
-		owner = o->dir_owner;
-	if (os_dir_make(r->dir, &owner, e) != 0)
-		return err_wrap(e, "create parent directory");
-	if (open_output(r, e) != 0)
-		return -1;
-	return remove_sidecars(r->tmp_path, e);
+	return output_begin(&r->output, e);
 }
 
 /* ---- the files ---- */
@@ -183,7 +119,7 @@ static int begin_pages(struct run *r, const struct ltx_header *h, struct err *e)
 		return err_set(e, ERR_CORRUPT, "the header says %u pages, more than all planned files can hold",
 		               h->commit);
 	}
-	if (pages_init(&r->pages, &r->file, h->page_size, h->commit, e) != 0)
+	if (pages_init(&r->pages, &r->output.file, h->page_size, h->commit, e) != 0)
 		return -1;
 	r->pages.rollback_header = r->options->rollback_header;
 	r->pages_ready = true;
@@ -282,53 +218,20 @@ static int apply_files(struct run *r, struct err *e)
 	return e && e->code == ERR_CORRUPT ? err_wrap(e, "decode database") : -1;
 }
 
-/* ---- after ---- */
-
-static int finish(struct run *r, int (*commit)(void *ctx, uint64_t txid, struct err *e), void *ctx, struct err *e)
-{
-	const struct restore_options *o = r->options;
-
-	if (o->check != RESTORE_CHECK_NONE) {
-		if (restore_check_database(r->tmp_path, o->check, o->cancel, e) != 0)
-			return e && e->code == ERR_CANCELLED ? -1 : err_wrap(e, "post-restore integrity check");
-	}
-	if (os_file_sync(&r->file, e) != 0 || check_absent(o, e) != 0)
-		return -1;
-	if (restore_cancelled(o->cancel))
-		return restore_set_cancelled(e);
-	if (commit && commit(ctx, r->plan->max_txid, e) != 0)
-		return -1;
-	/* First what belonged to the old one: SQLite would replay its WAL into the new one. */
-	if (o->replace && remove_sidecars(o->output, e) != 0)
-		return err_wrap(e, "remove existing output path");
-	if (os_rename(r->tmp_path, o->output, e) != 0)
-		return -1;
-	if (os_dir_sync(r->dir, e) == 0)
-		return 0;
-	if (!o->replace)
-		os_unlink(o->output, NULL);
-	return -1;
-}
-
 int restore_run_with(struct replica *replica, const struct restore_plan *plan, const struct restore_options *o,
                      int (*commit)(void *ctx, uint64_t txid, struct err *e), void *ctx, struct restore_result *result,
                      struct err *e)
 {
-	struct run r = { .replica = replica, .plan = plan, .options = o, .result = result, .file = OS_FILE_NONE };
+	struct run r = { .replica = replica, .plan = plan, .options = o, .result = result, .output = OUTPUT_OF(o) };
 	int rc = -1;
 
 	*result = (struct restore_result){ .txid = plan->max_txid };
-	if (prepare(&r, e) == 0 && apply_files(&r, e) == 0 && finish(&r, commit, ctx, e) == 0)
+	if (prepare(&r, e) == 0 && apply_files(&r, e) == 0 && output_finish(&r.output, commit, ctx, plan->max_txid, e) == 0)
 		rc = 0;
-	/* Only what we hold locked is ours to remove. */
-	if (rc != 0 && os_file_is_open(&r.file))
-		os_unlink(r.tmp_path, NULL);
 	feed_free(r.feed);
 	pages_free(&r.pages);
-	os_file_close(&r.file);
+	output_end(&r.output);
 	free(r.frame);
-	free(r.tmp_path);
-	free(r.dir);
 	return rc;
 }
 

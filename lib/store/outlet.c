@@ -462,6 +462,7 @@ int outlet_create(struct managed *m, struct outlet *o, const struct managed_repl
 		.max_upload_files = r->max_upload_files,
 		.levels_due_ms = INT64_MAX,
 	};
+	r->replica->cancel = &m->cancel;
 	o->levels = levels_create(m->db, r->replica, &m->s->o.policy, e);
 	if (!o->levels)
 		return -1;

@@ -299,8 +299,7 @@ static void log_replicas(const struct managed *m)
 	for (int i = 0; i < m->outlet_count; i++) {
 		const struct outlet *o = &m->outlets[i];
 
-		log_info("replicating to", LS("type", replica_type(o->upload.replica)),
-		         LD("sync-interval", o->sync_interval_ms * 1000000), LS("path", replica_path(o->upload.replica)));
+		replica_log_target(o->upload.replica, o->sync_interval_ms);
 	}
 }
 

@@ -107,7 +107,7 @@ def test_bad_files(t):
         config = write(t, text)
         for command in (["databases"], ["status"]):
             lib.equal("\n".join(t.error(*command, "-config", config)), "Error: " + message, text[:100])
-    shutil.copy(t.binary, t.path("binary"))
+    lib.write_file(t.path("binary"), lib.read_file(t.binary)[:100000])
     lib.equal(t.error("databases", "-config", "binary"), ["Error: yaml: control characters are not allowed"])
     with open(t.path("big"), "wb") as f:
         f.truncate(100 << 20)

@@ -463,6 +463,7 @@ def test_many_reloads(t):
         t.database(name)
     configuration(t, "a.db", "b.db")
     d = start(t)
+    replicated(t, "a.db")
     for i in range(40):
         configuration(t, *[("a.db", "b.db"), ("b.db", "c.db"), ("c.db",)][i % 3])
         d.send(signal.SIGHUP)

@@ -16,11 +16,30 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "lib/base/sha256.h"
 #include "lib/base/text.h"
 #include "lib/restore/restore.h"
 #include "tests/check.h"
-#include "tests/support/sha256.h"
 #include "tests/support/tmpdir.h"
+
+static bool sha256_file(const char *path, char out[SHA256_HEX_SIZE])
+{
+	static uint8_t buffer[1 << 16];
+	uint8_t sum[SHA256_SIZE];
+	struct sha256 s;
+	size_t n;
+	FILE *f = fopen(path, "rb");
+
+	if (!f)
+		return false;
+	sha256_init(&s);
+	while ((n = fread(buffer, 1, sizeof(buffer), f)) > 0)
+		sha256_add(&s, buffer, n);
+	fclose(f);
+	sha256_end(&s, sum);
+	sha256_hex(out, sum);
+	return true;
+}
 
 static char golden[512];
 static int restores, failures, untried;

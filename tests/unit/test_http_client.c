@@ -103,7 +103,8 @@ static const struct form forms[] = {
 	{ "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nshort", 0, "closed", true, false },
 	{ "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 0, "chunk", false, false },
 	{ "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd", 0, "answer of 127.0.0.1", false, false },
-	{ "220 mail.example ESMTP\r\n\r\n", 0, "answer of 127.0.0.1", false, false },
+	{ "220 mail.example ESMTP\r\n", 0, "is not HTTP", false, false },
+	{ "\x15\x03\x03\x00\x02\x02\x16", 0, "is not HTTP", false, false },
 	{ "HTTP/1.1 200 OK\r\nConte", 0, "closed the connection before it answered", true, false },
 	{ "", 0, "closed the connection before it answered", true, false },
 };
@@ -538,10 +539,20 @@ TEST(many_threads_share_a_client)
 	stop();
 }
 
+static int open_descriptors(void)
+{
+	int n = 0;
+
+	for (int fd = 0; fd < 1000; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
 /* Each socket call fails once, and from then on. */
 TEST(failing_calls)
 {
 	static char bytes[1000];
+	int before = open_descriptors();
 
 	for (int mode = OS_FAULT_ONCE; mode <= OS_FAULT_FROM; mode++)
 		for (uint64_t n = 1;; n++) {
@@ -563,6 +574,7 @@ TEST(failing_calls)
 			if (!hit)
 				break;
 		}
+	CHECK_INT(open_descriptors(), before);
 }
 
 TEST(dates)

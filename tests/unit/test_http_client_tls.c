@@ -83,6 +83,9 @@ TEST(good_chain)
 		CHECK_INT(web.status, 200);
 		CHECK_STR(web.body, "hello");
 		CHECK_INT(web.reused, i > 0);
+		/* In the pool it has no buffers. */
+		CHECK(client->idle != NULL && client->idle->tls != NULL);
+		CHECK(tls_rest(client->idle->tls));
 	}
 	stop();
 	CHECK_OK(start(CERTS_RSA, CERTS_RSA_KEY, o), &err);
@@ -241,7 +244,7 @@ TEST(not_tls)
 	server.serve = speak_plain;
 	CHECK_INT(get(), -1);
 	CHECK_INT(web.e.code, ERR_INVALID);
-	CHECK(strstr(web.e.text, "what localhost sends is not TLS 1.2") != NULL);
+	CHECK(strstr(web.e.text, "what the server sends is not TLS 1.2") != NULL);
 	stop();
 	CHECK_OK(start(NULL, NULL, o), &err);
 	server.ctx = nothing;
