@@ -54,10 +54,11 @@ static int begin_reading(struct db_snapshot *s, struct err *e)
 	for (int i = 0; i < BEGIN_TRIES && !s->index_certain; i++) {
 		if (i)
 			sqlite3_exec(s->c, "ROLLBACK", NULL, NULL, NULL);
-		if (db_index_read(d, &s->index, e) || db_exec(s->c, "BEGIN; PRAGMA user_version", "begin read transaction", e) ||
-		    db_index_read(d, &after, e))
+		if (db_index_read(d, &s->index, e) ||
+		    db_exec(s->c, "BEGIN; PRAGMA user_version", "begin read transaction", e) || db_index_read(d, &after, e))
 			return -1;
-		s->index_certain = !memcmp(s->index.raw, after.raw, sizeof(after.raw)) && s->index.backfilled == after.backfilled;
+		s->index_certain = !memcmp(s->index.raw, after.raw, sizeof(after.raw)) &&
+		                   s->index.backfilled == after.backfilled;
 	}
 	return 0;
 }

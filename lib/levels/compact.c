@@ -6,7 +6,6 @@
  * hole. Where the first of them does not go on where the level ends (or at TXID 1), a snapshot must cover what lies
  * between; otherwise nothing is published, because retention would then delete what could still tell of the loss.
  */
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -25,6 +24,7 @@ int levels_check(const struct levels *l, int level, char *text)
 
 	for (int i = 1; i < f->count; i++) {
 		const struct replica_item *a = &f->items[i - 1], *b = &f->items[i];
+		char left[LTX_NAME_SIZE], right[LTX_NAME_SIZE];
 		const char *what = NULL;
 
 		if (b->min_txid <= a->max_txid)
@@ -32,8 +32,8 @@ int levels_check(const struct levels *l, int level, char *text)
 		else if (b->min_txid > a->max_txid + 1 && !levels_snapshot_before(l, b->min_txid))
 			what = "gap";
 		if (what && !faults++ && text)
-			snprintf(text, ERR_TEXT_SIZE, "%s in level %d: %016" PRIx64 "-%016" PRIx64 " before %016" PRIx64 "-%016" PRIx64,
-			         what, level, a->min_txid, a->max_txid, b->min_txid, b->max_txid);
+			snprintf(text, ERR_TEXT_SIZE, "%s in level %d: %s before %s", what, level,
+			         ltx_name(left, a->min_txid, a->max_txid), ltx_name(right, b->min_txid, b->max_txid));
 	}
 	return faults;
 }
@@ -51,7 +51,7 @@ static int verify(struct levels *l, int level)
 	levels_unlock(l);
 	if (new <= 0)
 		return 0;
-	log_warn("compaction verification failed", LS("system", "store"), LS("db", db_name(l->db)), LI("level", level),
+	log_warn("post-compaction verification failed", LS("system", "store"), LS("db", db_name(l->db)), LI("level", level),
 	         LS("error", text));
 	return new;
 }
@@ -73,8 +73,21 @@ static void alarm_refused(struct levels *l, int dst, uint64_t seek, uint64_t fir
 struct selection {
 	struct replica_item *items;
 	int count;
+	int usable;           /* fewer than count: a merge of so many of them may work */
 	uint64_t seek, first; /* refused: what is missing, and what comes behind it */
 };
+
+/* There may be damaged ones: what they held takes a snapshot. */
+static int none_usable(struct levels *l, int dst)
+{
+	uint64_t end = l->level[dst - 1].max_txid;
+
+	if (end > l->level[dst].max_txid) {
+		l->refused[dst] = end;
+		l->heal_txid = end > l->heal_txid ? end : l->heal_txid;
+	}
+	return LEVELS_NOTHING;
+}
 
 /* Under the lock: files of dst - 1 that reach beyond seek - 1, up to the first hole. enum levels_compaction or -1. */
 static int select_inputs(struct levels *l, int dst, struct selection *s, struct err *e)
@@ -83,10 +96,10 @@ static int select_inputs(struct levels *l, int dst, struct selection *s, struct 
 	uint64_t seek = l->level[dst].max_txid + 1, end = 0;
 	int from = 0;
 
-	while (from < f->count && f->items[from].max_txid < seek)
+	while (from < f->count && (f->items[from].max_txid < seek || levels_is_bad(l, &f->items[from])))
 		from++;
 	if (from == f->count)
-		return LEVELS_NOTHING;
+		return none_usable(l, dst);
 	if (f->items[from].min_txid > seek && !levels_snapshot_before(l, f->items[from].min_txid)) {
 		s->seek = seek;
 		s->first = f->items[from].min_txid;
@@ -99,8 +112,8 @@ static int select_inputs(struct levels *l, int dst, struct selection *s, struct 
 	if (!s->items)
 		return err_nomem(e);
 	for (int i = from; i < f->count && (!end || f->items[i].min_txid <= end + 1); i++) {
-		if (f->items[i].max_txid <= end)
-			continue; /* lies within the one before */
+		if (f->items[i].max_txid <= end || levels_is_bad(l, &f->items[i]))
+			continue; /* lies within the one before, or is of no use */
 		s->items[s->count++] = f->items[i];
 		end = f->items[i].max_txid;
 	}
@@ -141,8 +154,7 @@ static int publish(struct levels *l, const struct replica_item *item, const char
 	return levels_note_put(l, item, e);
 }
 
-static int merge_and_publish(struct levels *l, int dst, const struct selection *s, const atomic_bool *cancel,
-                             struct err *e)
+static int merge_and_publish(struct levels *l, int dst, struct selection *s, const atomic_bool *cancel, struct err *e)
 {
 	struct replica_item out = {
 		.level = dst, .min_txid = s->items[0].min_txid, .max_txid = s->items[s->count - 1].max_txid
@@ -154,8 +166,11 @@ static int merge_and_publish(struct levels *l, int dst, const struct selection *
 	if (!staging)
 		return err_nomem(e);
 	m.path = staging;
-	if (merge(&m, e))
+	if (merge(&m, e)) {
+		if (err_is(e, ERR_CORRUPT))
+			s->usable = levels_diagnose(l, s->items, s->count, cancel);
 		goto out;
+	}
 	out.size = m.output.size;
 	out.created_ms = m.output.created_ms;
 	if (m.output.min_txid != out.min_txid || m.output.max_txid != out.max_txid) {
@@ -175,7 +190,30 @@ out:
 	return rc ? err_wrap(e, "compact to level %d", dst) : 0;
 }
 
-int levels_compact_step(struct levels *l, int dst, const atomic_bool *cancel, int *faults, struct err *e)
+enum { AGAIN = 100 };
+
+/* All of them, or what can be merged of them. LEVELS_DONE, AGAIN (the first is damaged: select without it), -1. */
+static int merge_selection(struct levels *l, int dst, struct selection *s, const atomic_bool *cancel, struct err *e)
+{
+	struct err why = ERR_INIT;
+
+	s->usable = s->count;
+	if (!merge_and_publish(l, dst, s, cancel, &why))
+		return LEVELS_DONE;
+	if (!s->usable)
+		return AGAIN;
+	if (s->usable < s->count) {
+		s->count = s->usable;
+		err_clear(&why);
+		if (!merge_and_publish(l, dst, s, cancel, &why))
+			return LEVELS_DONE;
+	}
+	if (e)
+		*e = why;
+	return -1;
+}
+
+static int step_once(struct levels *l, int dst, const atomic_bool *cancel, int *faults, struct err *e)
 {
 	struct selection s = { 0 };
 	int rc;
@@ -189,10 +227,21 @@ int levels_compact_step(struct levels *l, int dst, const atomic_bool *cancel, in
 	}
 	if (rc == LEVELS_NOTHING)
 		log_debug("no compaction", LS("system", "store"), LS("db", db_name(l->db)), LI("level", dst));
-	if (rc == LEVELS_DONE && merge_and_publish(l, dst, &s, cancel, e))
-		rc = -1;
+	if (rc == LEVELS_DONE)
+		rc = merge_selection(l, dst, &s, cancel, e);
 	if (rc == LEVELS_DONE)
 		*faults += verify(l, dst);
 	free(s.items);
+	return rc;
+}
+
+int levels_compact_step(struct levels *l, int dst, const atomic_bool *cancel, int *faults, struct err *e)
+{
+	int rc;
+
+	/* Damaged files are counted (LEVELS_BAD_MAX), so this ends. */
+	do
+		rc = step_once(l, dst, cancel, faults, e);
+	while (rc == AGAIN);
 	return rc;
 }

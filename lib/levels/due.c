@@ -26,10 +26,17 @@ int64_t levels_next_slot(const struct levels *l, int64_t interval_ms, int64_t t_
 	return t_ms - (moved + GO_ZERO_MS) % interval_ms + interval_ms;
 }
 
-/* A time that has not come yet is of a clock that was wrong: it says nothing. */
-static int64_t past(int64_t t_ms, int64_t now_ms) { return t_ms > now_ms || t_ms < 0 ? 0 : t_ms; }
 static int64_t later(int64_t a, int64_t b) { return a > b ? a : b; }
 static int64_t sooner(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/*
+ * A time that has not come yet is of a clock that was wrong: it says nothing. But the replica's clock may be a little
+ * ahead of ours, and a file may be stored while a run works that took its time before: that is now.
+ */
+static int64_t past(int64_t t_ms, int64_t now_ms)
+{
+	return t_ms > now_ms + LEVELS_SKEW_MS || t_ms < 0 ? 0 : sooner(t_ms, now_ms);
+}
 
 static const struct replica_item *newest(const struct levels *l, int level)
 {
@@ -92,6 +99,7 @@ int64_t levels_l0_due(const struct levels *l, int64_t now_ms)
 {
 	const struct replica_list *f = levels_files(l, 0);
 	int64_t keep = l->policy->l0_retention_ms, due;
+	uint64_t end;
 	int i = 0;
 
 	if (!keep || l->policy->count < 1 || !l->level[1].max_txid)
@@ -101,7 +109,10 @@ int64_t levels_l0_due(const struct levels *l, int64_t now_ms)
 		i++;
 	if (i >= f->count - 1)
 		return INT64_MAX;
-	due = f->items[i].created_ms + keep;
+	/* The files of one of level 1 go together. */
+	for (end = levels_group_max(l, f->items[i].min_txid); i + 1 < f->count && f->items[i + 1].max_txid <= end;)
+		i++;
+	due = past(f->items[i].created_ms, now_ms) + keep;
 	return later(due, past(l->l0_checked_ms, now_ms) + l->policy->l0_check_interval_ms);
 }
 

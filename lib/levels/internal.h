@@ -14,6 +14,8 @@ enum {
 	LEVELS_ALL = LTX_LEVEL_MAX + 1,
 	LEVELS_RETRY_FIRST_MS = 10000, /* after a failure; doubling */
 	LEVELS_RETRY_MAX_MS = 300000,
+	LEVELS_SKEW_MS = 60000, /* a time that far ahead of ours is of a clock that was wrong */
+	LEVELS_BAD_MAX = 8, /* damaged files that are remembered; more than that stop their level */
 };
 
 /* One per level; sorted by min, then max. */
@@ -29,8 +31,8 @@ struct levels {
 
 	/* Protects all that stands below it. Nothing is asked of the replica or the disk while it is held. */
 	pthread_mutex_t lock;
-	/* Held while the replica is listed and while objects are removed, so that no listing shows what is about to go. Taken
-	 * before `lock`. */
+	/* Held while the replica is listed and while objects are removed, so that no listing shows what is about to go.
+	 * Taken before `lock`. */
 	pthread_mutex_t listing;
 	bool is_listing;
 	struct replica_list meanwhile; /* stored during a listing, which may not show it */
@@ -46,12 +48,14 @@ struct levels {
 	uint32_t seed;     /* of the jitter and of staging names: differs with the database and the replica */
 	int64_t start_ms;  /* when the manifest was first there */
 	int64_t listed_ms; /* the last real listing */
-	int64_t tried_ms[LEVELS_ALL]; /* the last attempt at a compaction or a snapshot that was not a failure of the replica's */
+	int64_t tried_ms[LEVELS_ALL]; /* the last compaction or snapshot, or that there was nothing to be done */
 	int64_t l0_checked_ms, l9_checked_ms, validated_ms;
 	bool changed;      /* the replica was written to since the last validation */
 	/* A merge into [n] would have published a hole, as long as level n-1 ends at this TXID. */
 	uint64_t refused[LEVELS_ALL];
 	uint64_t heal_txid;       /* a snapshot that reaches it covers the hole; 0 = there is none */
+	struct replica_item bad[LEVELS_BAD_MAX]; /* damaged in the replica: as good as missing */
+	int bad_count;
 	uint64_t l0_local_done;   /* with retention off: level-0 files up to it were reported */
 	int faults[LEVELS_ALL];   /* gaps and overlaps that were reported */
 	int64_t alarm_us;
@@ -72,17 +76,22 @@ int levels_manifest_list(struct levels *l, struct err *e); /* one real listing; 
 int levels_manifest_add(struct levels *l, const struct replica_item *item, struct err *e);
 void levels_manifest_remove(struct levels *l, const struct replica_item *item);
 void levels_manifest_drop(struct levels *l);
-int levels_unpack(struct levels *l, struct err *e);
 static inline const struct replica_list *levels_files(const struct levels *l, int level)
 {
 	return &l->level[level].files;
 }
 /* Does level `level` hold all of from … to? */
 bool levels_covers(const struct levels *l, int level, uint64_t from, uint64_t to);
+/* The file of level 1 that has this TXID; the TXID itself where there is none. */
+uint64_t levels_group_min(const struct levels *l, uint64_t txid);
+uint64_t levels_group_max(const struct levels *l, uint64_t txid);
 /* Is there a snapshot from which a restore may go on at `from`? */
 bool levels_snapshot_before(const struct levels *l, uint64_t from);
 /* Removes them from the replica and the manifest, in the given order. */
 int levels_remove(struct levels *l, const struct replica_item *items, int count, struct err *e);
+
+/* ---- pack.c; under the lock ---- */
+int levels_unpack(struct levels *l, struct err *e);
 
 /* ---- due.c; under the lock ---- */
 /* The first point of the interval's grid behind t, moved by this database's jitter. */
@@ -121,9 +130,15 @@ struct levels_merge {
 };
 int levels_merge_run(struct levels_merge *m, struct err *e);
 
+/* ---- diagnose.c ---- */
+/* How many of the inputs can be merged, from the first on: up to a damaged one, which is marked, or to one of another
+ * page size. count: nothing was found (or could be looked at). */
+int levels_diagnose(struct levels *l, const struct replica_item *inputs, int count, const atomic_bool *cancel);
+bool levels_is_bad(const struct levels *l, const struct replica_item *item); /* under the lock */
+
 /* ---- compact.c ---- */
-/* 1 = done, 0 = nothing to do, 2 = refused, -1 */
 enum levels_compaction { LEVELS_NOTHING, LEVELS_DONE, LEVELS_REFUSED };
+/* One merge. enum levels_compaction or -1. */
 int levels_compact_step(struct levels *l, int dst, const atomic_bool *cancel, int *faults, struct err *e);
 /* Under the lock: gaps and overlaps of a level; *text (of at least ERR_TEXT_SIZE) describes the first. */
 int levels_check(const struct levels *l, int level, char *text);

@@ -33,6 +33,7 @@ void levels_free(struct levels *l)
 	if (!l)
 		return;
 	levels_manifest_drop(l);
+	replica_list_free(&l->meanwhile);
 	pthread_mutex_destroy(&l->lock);
 	pthread_mutex_destroy(&l->listing);
 	free(l);
@@ -138,7 +139,8 @@ static void compare(struct run *x)
 	levels_lock(l);
 	age = l->known ? x->o->now_ms - l->listed_ms : 0;
 	levels_unlock(l);
-	if (age < 0 || age >= DAY_MS)
+	/* A moment ago counts as now: the run's clock was read before it began. */
+	if (age <= -DAY_MS || age >= DAY_MS)
 		note(x, levels_manifest_list(l, &why), &why);
 }
 
@@ -163,7 +165,7 @@ static void compact_levels(struct run *x)
 			rc = levels_compact_step(x->l, dst, x->o->cancel, &x->r->verify_errors, &why);
 			x->r->compacted |= rc == LEVELS_DONE;
 		} while (rc == LEVELS_DONE && more_to_compact(x, dst));
-		if (rc >= 0)
+		if (rc >= 0 && levels_known(x->l))
 			tried(x, dst);
 		note(x, rc, &why);
 	}

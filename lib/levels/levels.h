@@ -6,12 +6,13 @@
  * Level 0 holds one file per sync. Level n (1 … count) holds files that were merged from level n-1, once per interval;
  * level 9 holds full copies ("snapshots"). Retention deletes what is no longer needed for a restore to any kept point.
  * The rules are Litestream's (replication.md §6 of the project's specification) with its faults mended (its **[C]** rules):
- * a merge never publishes a hole; nothing is deleted unless what replaces it is known to be there.
+ * a merge never publishes a hole; nothing is deleted unless what replaces it is known to be there. Where a hole or a
+ * damaged file is met, a snapshot becomes due at once, and compaction goes on behind it.
  *
  * One `struct levels` belongs to one replica of one database. Its manifest is built from one listing at first use, is
  * kept current by what we write and delete ourselves, and is compared with a real listing once a day and whenever an
  * answer of the replica contradicts it (a missing file, a file in the way). A replica at rest gets no request at all:
- * levels_due_ms() is then INT64_MAX or the daily comparison - and that one only together with the next write.
+ * levels_due_ms() is then INT64_MAX; the daily comparison is part of the next run that has something else to do.
  *
  * Threads: a run and an upload may work at the same time (a snapshot or a large merge must not hold up level 0): one
  * levels_run or levels_compact at a time, and beside it, from any thread, the functions of the manifest and
@@ -21,7 +22,7 @@
  * Inputs come from local files where they exist: META/ltx/0, and META/ltx/N for outputs that we keep until the next
  * level has taken them (bounded: LEVELS_KEEP_FILE_MAX each, LEVELS_KEEP_TOTAL_MAX per database); else from the replica
  * by resumable readers. Memory: the manifest (40 bytes per object), and during a job fixed buffers per input, of which at
- * most LEVELS_INPUTS_MAX are open at once (more inputs are merged in several passes or the run takes fewer of them).
+ * most LEVELS_INPUTS_MAX are open at once (more inputs are merged in groups, through unlinked files in META/ltx/N).
  */
 #ifndef RIVULET_LEVELS_H
 #define RIVULET_LEVELS_H
@@ -77,7 +78,12 @@ int levels_load(struct levels *l, struct err *e);
 /* An answer of the replica contradicted the manifest, or an upload's outcome is not known: list again at the next use. */
 void levels_doubt(struct levels *l);
 bool levels_known(struct levels *l);
-/* The highest TXID of levels 0 … 8, and that of level 9; 0 = none. After levels_load. */
+/*
+ * levels_load, and both positions of one moment. An upload that works beside a run must ask this way: the run may lose the
+ * manifest (levels_doubt) between two calls, and "nothing known" must not be taken for "nothing there".
+ */
+int levels_load_position(struct levels *l, uint64_t *position, uint64_t *snapshot, struct err *e);
+/* The highest TXID of levels 0 … 8, and that of level 9; 0 = none, or not known. */
 uint64_t levels_position(struct levels *l);
 uint64_t levels_snapshot_position(struct levels *l);
 /* The upload job stored this object. */
@@ -88,8 +94,9 @@ int levels_note_put(struct levels *l, const struct replica_item *item, struct er
 /*
  * Loop thread: the wall-clock time (ms since 1970) from which levels_run has something to do; INT64_MAX = nothing is, until
  * something is uploaded. needs_db: it would take a snapshot, for which the database must be open and synced.
- * replicated_txid: what the upload has brought there. jitter_ms moves snapshot and level times of this database, so that a
- * thousand databases do not start at once; upstream's grid (multiples of the interval) counts otherwise.
+ * replicated_txid: what the upload has brought there. Times are the multiples of the interval counted from the year 1, moved
+ * by a jitter that a database keeps (a tenth of the interval, at most 30 s), so that a thousand databases do not start at
+ * once. After a failed run nothing is due for 10 s, doubling up to 5 min.
  */
 int64_t levels_due_ms(struct levels *l, int64_t now_ms, uint64_t replicated_txid, bool *needs_db);
 
@@ -108,7 +115,8 @@ struct levels_run_options {
 };
 struct levels_result {
 	bool compacted, snapshotted, wants_snapshot; /* wants_snapshot: one is due, but none was given */
-	uint64_t l0_done;     /* local level-0 files with max <= this are no longer needed for this replica; 0 = none */
+	uint64_t l0_done;     /* local level-0 files with max <= this are no longer needed for this replica; 0 = none, or not
+	                       * looked at in this run: keep the highest that was said */
 	int l0_eligible, l0_not_compacted, l0_too_recent; /* counts of the last walk (metrics) */
 	int verify_errors;    /* holes or overlaps seen right after a compaction */
 };

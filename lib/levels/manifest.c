@@ -1,21 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * manifest.c - what the replica holds, as far as we know: made of one listing, kept current by what we do there.
- *
- * While a database sleeps its lists are packed: differences as variable-length numbers, ten bytes per object.
  */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/base/buf.h"
 #include "lib/base/log.h"
 #include "lib/levels/internal.h"
 #include "lib/os/clock.h"
 
-enum { REMOVE_BATCH = 1000, PACKED_MAX = 1 << 30 };
+enum { REMOVE_BATCH = 1000, LOAD_TRIES = 8 };
 
 static bool valid_level(int level) { return level >= 0 && level < LEVELS_ALL; }
+
+static bool before(const struct replica_item *it, uint64_t min, uint64_t max)
+{
+	return it->min_txid < min || (it->min_txid == min && it->max_txid < max);
+}
 
 /* Index of the first item that does not come before (min, max). */
 static int find(const struct replica_list *f, uint64_t min, uint64_t max)
@@ -23,13 +25,12 @@ static int find(const struct replica_list *f, uint64_t min, uint64_t max)
 	int low = 0, high = f->count;
 
 	/* What is new comes last. */
-	if (high && (f->items[high - 1].min_txid < min || (f->items[high - 1].min_txid == min && f->items[high - 1].max_txid < max)))
+	if (high && before(&f->items[high - 1], min, max))
 		return high;
 	while (low < high) {
 		int mid = low + (high - low) / 2;
-		const struct replica_item *it = &f->items[mid];
 
-		if (it->min_txid < min || (it->min_txid == min && it->max_txid < max))
+		if (before(&f->items[mid], min, max))
 			low = mid + 1;
 		else
 			high = mid;
@@ -289,6 +290,22 @@ uint64_t levels_snapshot_position(struct levels *l)
 	return txid;
 }
 
+int levels_load_position(struct levels *l, uint64_t *at, uint64_t *snapshot, struct err *e)
+{
+	bool known = false;
+
+	for (int i = 0; i < LOAD_TRIES && !known; i++) {
+		if (levels_load(l, e))
+			return -1;
+		levels_lock(l);
+		known = l->known;
+		*at = position(l);
+		*snapshot = l->level[LEVELS_SNAPSHOT].max_txid;
+		levels_unlock(l);
+	}
+	return known ? 0 : err_set(e, ERR_BUSY, "what the replica holds is not known: it changes while it is listed");
+}
+
 /* Under the lock. */
 static int note_put(struct levels *l, const struct replica_item *item, struct err *e)
 {
@@ -328,6 +345,28 @@ bool levels_covers(const struct levels *l, int level, uint64_t from, uint64_t to
 	return false;
 }
 
+static const struct replica_item *group_of(const struct levels *l, uint64_t txid)
+{
+	const struct replica_list *f = levels_files(l, 1);
+	int i = find(f, txid, UINT64_MAX);
+
+	return i > 0 && f->items[i - 1].max_txid >= txid ? &f->items[i - 1] : NULL;
+}
+
+uint64_t levels_group_min(const struct levels *l, uint64_t txid)
+{
+	const struct replica_item *group = group_of(l, txid);
+
+	return group ? group->min_txid : txid;
+}
+
+uint64_t levels_group_max(const struct levels *l, uint64_t txid)
+{
+	const struct replica_item *group = group_of(l, txid);
+
+	return group ? group->max_txid : txid;
+}
+
 bool levels_snapshot_before(const struct levels *l, uint64_t from)
 {
 	return l->level[LEVELS_SNAPSHOT].max_txid >= from - 1 && from > 1;
@@ -356,103 +395,5 @@ int levels_remove(struct levels *l, const struct replica_item *items, int count,
 		if (remove_batch(l, items + i, count - i < REMOVE_BATCH ? count - i : REMOVE_BATCH, e))
 			return err_wrap(e, "remove from replica");
 	}
-	return 0;
-}
-
-/* ---- packing ---- */
-
-static void put_number(struct buf *b, uint64_t v)
-{
-	for (; v >= 0x80; v >>= 7)
-		buf_char(b, (char)(v | 0x80));
-	buf_char(b, (char)v);
-}
-
-static uint64_t get_number(const uint8_t **p)
-{
-	uint64_t v = 0;
-
-	for (int shift = 0;; shift += 7) {
-		v |= (uint64_t)(**p & 0x7f) << shift;
-		if (!(*(*p)++ & 0x80))
-			return v;
-	}
-}
-
-/* Differences of both signs, small ones first. */
-static uint64_t fold(int64_t v) { return (uint64_t)v << 1 ^ (uint64_t)(v >> 63); }
-static int64_t unfold(uint64_t v) { return (int64_t)(v >> 1 ^ -(v & 1)); }
-
-/* Under the lock. */
-static void pack(struct levels *l)
-{
-	struct buf b = { .limit = PACKED_MAX };
-	uint8_t *fitting;
-
-	if (!l->known || l->packed)
-		return;
-	l->packed_due_ms = levels_due(l, os_wall_ms(), 0, &l->packed_needs_db);
-	for (int level = 0; level < LEVELS_ALL; level++) {
-		const struct replica_list *f = levels_files(l, level);
-		struct replica_item last = { 0 };
-
-		put_number(&b, (uint64_t)f->count);
-		for (int i = 0; i < f->count; i++) {
-			const struct replica_item *it = &f->items[i];
-
-			put_number(&b, it->min_txid - last.min_txid);
-			put_number(&b, it->max_txid - it->min_txid);
-			put_number(&b, (uint64_t)it->size);
-			put_number(&b, fold((int64_t)((uint64_t)it->created_ms - (uint64_t)last.created_ms)));
-			last = *it;
-		}
-	}
-	if (!buf_ok(&b)) { /* no memory for it: then not */
-		buf_free(&b);
-		return;
-	}
-	for (int level = 0; level < LEVELS_ALL; level++)
-		replica_list_free(&l->level[level].files); /* max_txid stays */
-	fitting = realloc(b.data, b.len);
-	l->packed = fitting ? fitting : b.data;
-	l->packed_size = b.len;
-}
-
-void levels_rest(struct levels *l)
-{
-	levels_lock(l);
-	pack(l);
-	levels_unlock(l);
-}
-
-int levels_unpack(struct levels *l, struct err *e)
-{
-	const uint8_t *p = l->packed;
-
-	if (!p)
-		return 0;
-	for (int level = 0; level < LEVELS_ALL; level++) {
-		struct replica_item last = { .level = level };
-		struct replica_list *f = &l->level[level].files;
-		int count = (int)get_number(&p);
-
-		f->items = count ? malloc((size_t)count * sizeof(*f->items)) : NULL;
-		if (count && !f->items) {
-			for (; level >= 0; level--)
-				replica_list_free(&l->level[level].files);
-			return err_nomem(e);
-		}
-		f->count = f->cap = count;
-		for (int i = 0; i < count; i++) {
-			last.min_txid += get_number(&p);
-			last.max_txid = last.min_txid + get_number(&p);
-			last.size = (int64_t)get_number(&p);
-			last.created_ms = (int64_t)((uint64_t)last.created_ms + (uint64_t)unfold(get_number(&p)));
-			f->items[i] = last;
-		}
-	}
-	assert(p == l->packed + l->packed_size);
-	free(l->packed);
-	l->packed = NULL;
 	return 0;
 }

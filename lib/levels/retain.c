@@ -2,13 +2,13 @@
 /*
  * retain.c - what is deleted, and in which order.
  *
- * Level 0: files older than the retention whose TXIDs level 1 has; from the oldest on, up to the first younger one, never
- * the last. Snapshots: those older than the retention, never the newest. Levels 1 to 8: files that end before the
- * *floor*, which is the snapshot just before the oldest kept one, never the last of a level; only once it is seen in the
- * replica that a kept snapshot stands above the floor.
+ * Level 0: files older than the retention whose TXIDs level 1 has; from the oldest on, up to the first younger one,
+ * never the last. What went into one file of level 1 goes together: of a part nothing could be restored any more.
  *
- * The snapshot at the floor goes last: whenever a run breaks off, the next one finds the same floor and goes on, and what
- * is left is always a tail of the history.
+ * Snapshots: those older than the retention, never the newest. Levels 1 to 8: files that end before the *floor*, which
+ * is the snapshot just before the oldest kept one, never the last of a level; only once it is seen in the replica that
+ * a kept snapshot stands above the floor. The snapshot at the floor goes last: whenever a run breaks off, the next one
+ * finds the same floor and goes on, and what is left is always a tail of the history.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -23,11 +23,16 @@ struct l0_walk {
 	int count;
 };
 
+/* Times of a clock that ran ahead would keep level 0 until they have come: they count as old. */
+static bool is_young(const struct levels *l, const struct replica_item *it, int64_t now_ms)
+{
+	return it->created_ms > now_ms - l->policy->l0_retention_ms && it->created_ms <= now_ms + LEVELS_SKEW_MS;
+}
+
 /* Under the lock. */
 static int walk_l0(struct levels *l, int64_t now_ms, struct l0_walk *w, struct levels_result *r, struct err *e)
 {
 	const struct replica_list *f = levels_files(l, 0);
-	int64_t border = now_ms - l->policy->l0_retention_ms;
 
 	r->l0_eligible = r->l0_not_compacted = r->l0_too_recent = 0;
 	w->gone = f->count ? malloc((size_t)f->count * sizeof(*w->gone)) : NULL;
@@ -36,8 +41,10 @@ static int walk_l0(struct levels *l, int64_t now_ms, struct l0_walk *w, struct l
 	for (int i = 0; i < f->count; i++) {
 		const struct replica_item *it = &f->items[i];
 
-		if (it->created_ms > border) {
+		if (is_young(l, it, now_ms)) {
 			r->l0_too_recent = f->count - i;
+			while (w->count && w->gone[w->count - 1].max_txid >= levels_group_min(l, it->min_txid))
+				w->count--;
 			break;
 		}
 		if (!levels_covers(l, 1, it->min_txid, it->max_txid))
@@ -49,17 +56,24 @@ static int walk_l0(struct levels *l, int64_t now_ms, struct l0_walk *w, struct l
 	return 0;
 }
 
-/* Under the lock. Local files up to here serve this replica no more: level 1 has them, and their time has passed. */
-static uint64_t l0_done(const struct levels *l)
+/*
+ * Under the lock. Local files up to here serve this replica no more: level 1 has gone beyond them, and their time has
+ * passed. Files that stay in the replica because level 1 lacks them will never be merged, so they hold up nothing here.
+ */
+static uint64_t l0_done(const struct levels *l, int64_t now_ms)
 {
 	const struct replica_list *f = levels_files(l, 0);
 	uint64_t done = l->level[1].max_txid;
 
-	if (!l->policy->l0_retention_ms || l->policy->count < 1)
-		return 0;
-	if (f->count && f->items[0].min_txid - 1 < done)
-		done = f->items[0].min_txid - 1;
-	return done > l->l0_local_done ? done : l->l0_local_done;
+	for (int i = 0; i < f->count; i++) {
+		const struct replica_item *it = &f->items[i];
+
+		if (it->max_txid > done)
+			return it->min_txid - 1 < done ? it->min_txid - 1 : done;
+		if (is_young(l, it, now_ms))
+			return levels_group_min(l, it->min_txid) - 1;
+	}
+	return done;
 }
 
 int levels_retain_l0(struct levels *l, int64_t now_ms, struct levels_result *r, struct err *e)
@@ -87,7 +101,7 @@ int levels_retain_l0(struct levels *l, int64_t now_ms, struct levels_result *r, 
 	if (rc)
 		return err_wrap(e, "level 0 retention");
 	levels_lock(l);
-	r->l0_done = l->known ? l0_done(l) : 0;
+	r->l0_done = l->known ? l0_done(l, now_ms) : 0;
 	levels_unlock(l);
 	return 0;
 }
@@ -103,7 +117,7 @@ static int by_end(const void *a, const void *b)
 	return x->level - y->level;
 }
 
-/* Under the lock: files of levels 1 to 8 that end before the floor, but the last of each level; ascending by their last TXID. */
+/* Under the lock: files of levels 1 to 8 that end before the floor, but the last of each level; by their last TXID. */
 static int below_floor(const struct levels *l, uint64_t floor, struct replica_list *out, struct err *e)
 {
 	for (int level = 1; level < LEVELS_SNAPSHOT; level++) {
@@ -151,8 +165,8 @@ static int retain_levels(struct levels *l, uint64_t floor, struct err *e)
 	for (int i = 0; !rc && i < gone.count; i++)
 		levels_local_drop(l, &gone.items[i]);
 	if (!rc && gone.count)
-		log_debug("retention enforced", LS("system", "store"), LS("db", db_name(l->db)), LI("deleted_count", gone.count),
-		          LX("floor", floor));
+		log_debug("retention enforced", LS("system", "store"), LS("db", db_name(l->db)),
+		          LI("deleted_count", gone.count), LX("floor", floor));
 	replica_list_free(&gone);
 	return rc ? err_wrap(e, "level retention") : 0;
 }
@@ -173,7 +187,8 @@ static int remove_snapshots(struct levels *l, const struct replica_item *gone, i
 		return 0;
 	if (levels_remove(l, gone, count, e))
 		return err_wrap(e, "snapshot retention");
-	log_debug("snapshot retention enforced", LS("system", "store"), LS("db", db_name(l->db)), LI("deleted_count", count));
+	log_debug("snapshot retention enforced", LS("system", "store"), LS("db", db_name(l->db)),
+	          LI("deleted_count", count));
 	return 0;
 }
 

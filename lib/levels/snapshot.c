@@ -15,7 +15,10 @@ static int writer_write(void *ctx, const void *bytes, size_t n, struct err *e)
 int levels_take_snapshot(struct levels *l, struct db_snapshot *s, const atomic_bool *cancel, struct err *e)
 {
 	struct replica_item item = {
-		.level = LEVELS_SNAPSHOT, .min_txid = 1, .max_txid = db_snapshot_txid(s), .created_ms = db_snapshot_created_ms(s)
+		.level = LEVELS_SNAPSHOT,
+		.min_txid = 1,
+		.max_txid = db_snapshot_txid(s),
+		.created_ms = db_snapshot_created_ms(s),
 	};
 	struct replica_writer *w = NULL;
 

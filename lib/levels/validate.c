@@ -19,8 +19,8 @@ int levels_validate(struct levels *l, int64_t now_ms, struct err *e)
 		faults = levels_check(l, level, text);
 		levels_unlock(l);
 		if (faults)
-			log_warn("validation error", LS("system", "store"), LS("db", db_name(l->db)), LI("level", level),
-			         LS("error", text));
+			log_warn("validation error detected", LS("system", "store"), LS("db", db_name(l->db)),
+			         LI("level", level), LS("error", text));
 	}
 	return 0;
 }

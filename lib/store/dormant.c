@@ -33,7 +33,7 @@ static bool possible(const struct managed *m)
 
 bool dormant_expected(const struct managed *m)
 {
-	return possible(m) && !m->rest_failed && os_mono_us() >= m->awake_until_us;
+	return possible(m) && !m->rest_failures && os_mono_us() >= m->awake_until_us;
 }
 
 bool dormant_try(struct managed *m, int64_t now, int64_t *due_us)
@@ -44,7 +44,7 @@ bool dormant_try(struct managed *m, int64_t now, int64_t *due_us)
 		return false;
 	if (m->s->starved && idle_ms > STARVED_IDLE_MS)
 		idle_ms = STARVED_IDLE_MS;
-	due = m->quiet_since_us + idle_ms * 1000;
+	due = m->quiet_since_us + (idle_ms * 1000 << m->rest_failures);
 	if (due < m->awake_until_us)
 		due = m->awake_until_us;
 	/* What is still under way asks again at its end. */
@@ -62,8 +62,8 @@ bool dormant_try(struct managed *m, int64_t now, int64_t *due_us)
 void dormant_begin(struct managed *m)
 {
 	m->dormant = true;
-	m->rest_failed = m->files_moved = false;
-	m->quiet_looks = 0;
+	m->files_moved = false;
+	m->quiet_looks = m->rest_failures = 0;
 	loop_timer_clear(m->s->o.loop, &m->timer);
 	for (int i = 0; i < m->outlet_count; i++) {
 		if (!m->outlets[i].busy)
@@ -86,6 +86,8 @@ void dormant_wake(struct managed *m)
 	m->dormant = false;
 	m->woken = true;
 	m->quiet_since_us = os_mono_us();
+	if (!m->behind_since_us)
+		m->behind_since_us = m->quiet_since_us;
 	log_debug("database wakes up", LS("system", "store"), LS("db", db_name(m->db)));
 	store_tell(m, STORE_EVENT_AWAKE, "");
 	managed_begin_sync(m, 0);

@@ -5,7 +5,7 @@
  *   store.c     all databases: registration, lookup, the slow look, the end
  *   managed.c   one database: from events to syncs
  *   dormant.c   letting go of a quiet one, and waking it
- *   outlet.c    one replica of one database: uploads and the levels' work
+ *   outlet.c    one replica of one database: when something is due; outlet_jobs.c: uploads, the levels' work
  *   jobs.c      the jobs of a database, and the gates that bound what runs at once
  *   stop.c      last sync, last uploads, close
  *   ops.c       start, halt, remove; wait.c: sync and wait; facts.c: what others may know
@@ -38,10 +38,12 @@ enum {
 	STARVED_IDLE_MS = 1000,              /* and the others let go sooner */
 	WAKE_PENALTY_MS = 24 * 60 * 60 * 1000,
 	WAKE_PENALTY_DOUBLINGS = 6,
+	REST_DOUBLINGS = 10,
 	/* What may run or be under way at once: gates of jobs.c. */
 	OPENINGS_MAX = 50,
 	COPIES_MAX = 2,
 	UPLOAD_WORKERS_MIN = 4,
+	OUTLET_RETRY_MS = 1000,
 };
 
 /* Errors of one kind in a row: when to try again, when to say so. */
@@ -129,7 +131,6 @@ struct managed {
 	bool watch_told;           /* that events cannot be had */
 	bool dormant;
 	bool woken;                /* the next sync is the first after a rest */
-	bool rest_failed;          /* letting go was tried in vain since the last change */
 	bool starved;              /* there was no descriptor for it */
 	bool disk_full;
 	bool blocked;              /* started, but another one with this path is still being closed */
@@ -137,6 +138,7 @@ struct managed {
 	uint8_t overlooked;        /* commits that only a slow look found, in a row */
 	uint8_t quiet_looks;       /* looks since an event whose effect is not to be seen yet; 0 = none is awaited */
 	uint8_t penalties;         /* wakings that ended in a full copy */
+	uint8_t rest_failures;     /* letting go was tried in vain since the last change */
 	uint32_t syncs_begun;
 	uint64_t txid;             /* newest local one, as of the last sync */
 	struct loop_timer timer;   /* the next look, attempt or checkpoint; while stopping, the time-out */
@@ -266,8 +268,13 @@ void outlets_started(struct managed *m, const struct db_sync_result *first);
 void outlets_reset(struct managed *m);
 bool outlets_busy(const struct managed *m);
 bool outlets_drained(const struct managed *m); /* all hold everything */
-void outlet_last_upload(struct outlet *o);
+bool outlet_drained(const struct outlet *o);
 void outlets_apply_policy(struct store *s);
+
+/* ---- outlet_jobs.c ---- */
+bool outlet_begin_upload(struct outlet *o, int max_files); /* false: no memory */
+void outlet_begin_levels(struct outlet *o);                /* or makes sure that it will be asked again */
+void outlet_last_upload(struct outlet *o);
 
 /* ---- stop.c ---- */
 /* deadline_us: of the caller, 0 = none. */

@@ -128,6 +128,7 @@ static void sync_failed(struct managed *m, const struct err *why)
 		dormant_starve(m);
 		return;
 	}
+	dormant_fed(m); /* whatever it lacks, it is not that */
 	m->retry_us = backoff_fail(&m->sync_errors, m->monitor_interval_ms, why, &say);
 	if (say)
 		log_error(m->disk_full ? "sync paused, disk full" : "sync error", LS("system", "store"),
@@ -174,7 +175,7 @@ static void sync_worked(struct managed *m, const struct db_sync_result *r)
 		return;
 	if (r->files) {
 		m->quiet_since_us = now;
-		m->rest_failed = false;
+		m->rest_failures = 0;
 		if (!m->behind_since_us)
 			m->behind_since_us = m->last_sync_us;
 	}
@@ -196,7 +197,8 @@ static void sync_goes_on(struct managed *m, const struct task *t)
 		return;
 	}
 	if (!t->rc && (t->flags & DB_SYNC_REST) && !t->result.files) {
-		m->rest_failed = true;
+		/* A reader is in the way, or the file system's stamps say too little: less and less often. */
+		m->rest_failures += m->rest_failures < REST_DOUBLINGS;
 		m->quiet_since_us = os_mono_us();
 	}
 	/* Written to, before the job or while it ran, and not read, because it has not been published yet. */

@@ -174,6 +174,8 @@ static void rest(struct managed *m, int64_t now)
 	int64_t due = db_checkpoint_due_us(m->db), sleep_us = 0;
 
 	managed_arm_wal_watch(m);
+	if (m->outlets[0].position_known && m->outlets[0].position >= m->txid)
+		m->behind_since_us = 0; /* what was written was no commit */
 	if (dormant_try(m, now, &sleep_us))
 		return;
 	/* What will be moved to the database when it is let go of needs no checkpoint before. */
@@ -220,10 +222,12 @@ static void consider_paused(struct managed *m, int64_t now)
 
 static void consider_active(struct managed *m, int64_t now)
 {
-	if (m->reset_wanted || m->files_moved)
+	int64_t again = m->last_sync_us + (int64_t)m->monitor_interval_ms * 1000;
+
+	if (m->reset_wanted || m->files_moved || (!db_is_open(m->db) && now >= again))
 		start_sync(m);
 	else if (!db_is_open(m->db))
-		arm(m, m->last_sync_us + (int64_t)m->monitor_interval_ms * 1000, 0);
+		arm(m, again, 0);
 	else if (db_changed(m->db))
 		consider_change(m, now);
 	else if (m->quiet_looks)
@@ -354,28 +358,26 @@ static bool predecessor_leaves(const struct managed *m)
 
 void managed_start(struct managed *m)
 {
+	bool waited = m->blocked;
+
 	m->timer = (struct loop_timer){ .fire = on_timer };
 	m->wal_watch = (struct loop_watch){ .event = on_wal_event };
 	m->opening = true;
 	m->synced_once = m->final_sync = false;
-	m->stop_attempts = 0;
-	m->penalties = 0;
-	m->retry_us = 0;
+	m->stop_attempts = m->penalties = m->rest_failures = 0;
+	m->awake_until_us = m->retry_us = 0;
+	m->quiet_since_us = os_mono_us();
 	backoff_clear(&m->sync_errors);
 	outlets_start(m);
-	m->awake_until_us = 0;
 	atomic_store(&m->cancel, false);
 	atomic_store(&m->no_levels, false);
-	managed_set_state(m, MANAGED_WAITING, NULL);
-	store_tell(m, STORE_EVENT_STARTED, "");
-	m->quiet_since_us = os_mono_us();
-	if (predecessor_leaves(m)) {
-		/* It still has the files; whoever buries it starts this one. */
-		managed_set_state(m, MANAGED_WAITING, "its predecessor is still being closed");
-		m->blocked = true;
+	/* It still has the files; whoever buries it starts this one. */
+	m->blocked = predecessor_leaves(m);
+	managed_set_state(m, MANAGED_WAITING, m->blocked ? "its predecessor is still being closed" : NULL);
+	if (!waited)
+		store_tell(m, STORE_EVENT_STARTED, "");
+	if (m->blocked)
 		return;
-	}
-	m->blocked = false;
 	home_watch(m);
 	if (managed_monitored(m) || m->sync_asked)
 		start_sync(m);

@@ -136,7 +136,8 @@ void stop_begin(struct managed *m, int64_t deadline_us)
 void stop_after_sync(struct managed *m, int rc, const struct err *why)
 {
 	if (rc && m->final_sync) {
-		log_error("failed to close database", LS("system", "store"), LS("db", db_name(m->db)), LS("error", err_text(why)));
+		log_error("failed to close database", LS("system", "store"), LS("db", db_name(m->db)),
+		          LS("error", err_text(why)));
 		keep_error(m, why);
 	}
 	after_jobs(m);

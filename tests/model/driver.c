@@ -307,11 +307,11 @@ static bool sync_with(struct model *m, enum command cmd, bool quiet)
 {
 	struct request q;
 	struct reply r;
-	bool untouched;
 
+	m->untouched = false;
 	if (m->failed || !drive_engine_start(m))
 		return false;
-	untouched = m->resting && quiet && verify_has_newest(m) && !stirred(m);
+	m->untouched = m->resting && quiet && verify_has_newest(m) && !stirred(m);
 	m->stats.wakes += m->resting;
 	q = engine_request(m, cmd, quiet);
 	if (!quiet)
@@ -325,7 +325,7 @@ static bool sync_with(struct model *m, enum command cmd, bool quiet)
 	m->resting = r.rests;
 	m->stats.rests += r.rests;
 	/* It may need a frame of its own to hold the log, or a checkpoint. */
-	if (untouched && !r.rc && r.copies)
+	if (m->untouched && !r.rc && r.copies)
 		fail(m, "a database said to be untouched needed a full copy");
 	m->stats.syncs++;
 	m->stats.faults += r.hit;

@@ -3,11 +3,11 @@
  * model.h - random histories of an application, an engine and an operator, and what must be true after each.
  *
  * Four processes, so that locks are as they are in life: the *driver* (this program; it never opens a database while
- * the others run), two *applications* (several connections each that write, read, checkpoint, vacuum, come and go) and the
- * *engine* (lib/db, lib/levels and the upload of lib/store, with one or two file replicas that may be out of reach). One command at a time goes to one of them, so a
- * history is reproduced by its seed; clocks and SQLite's random numbers are the model's too. Interleaving: at chosen
- * kernel calls of a command, those of SQLite included, the process stops and the driver lets the other one act. Either
- * process may die by SIGKILL at a chosen kernel call, or have one fail.
+ * the others run), two *applications* (several connections each that write, read, checkpoint, vacuum, come and go) and
+ * the *engine* (lib/db, lib/levels and the upload of lib/store, with one or two file replicas that may be out of reach).
+ * One command at a time goes to one of them, so a history is reproduced by its seed; clocks and SQLite's random numbers
+ * are the model's too. Interleaving: at chosen kernel calls of a command, those of SQLite included, the process stops and
+ * the driver lets the other one act. Either process may die by SIGKILL at a chosen kernel call, or have one fail.
  *
  * What is checked: each new level-0 file, applied to the image of the one before, gives one of the states that the
  * application committed, none older than the state before; after a quiet sync it is the newest, byte by byte; TXIDs are
@@ -161,6 +161,7 @@ struct model {
 	struct replica *replicas[REPLICAS_MAX];
 	uint32_t down;  /* bits: out of reach for the engine */
 	bool resting;   /* the engine has let go of the database */
+	bool untouched; /* and said, before it took it up again, that nothing had happened to it */
 	bool damaged;   /* local files were taken away: TXIDs that were not sent may come again */
 	bool meta_bad;  /* the newest local file is damaged and will not be got over */
 	bool has_backup, backup_has_wal;

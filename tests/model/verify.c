@@ -315,6 +315,7 @@ static void heal(struct model *m)
 
 void verify_quiet(struct model *m)
 {
+	uint64_t hash;
 	int before;
 	bool open;
 
@@ -331,11 +332,14 @@ void verify_quiet(struct model *m)
 	before = m->state_count;
 	/* Else the engine may be the first to open the database: what it recovers then is another state. */
 	open = m->connections || m->engine.pid;
+	hash = image_hash(m->chain.bytes, (int64_t)m->chain.page_size * m->chain.pages);
 	if (!drive_sync(m, true))
 		return;
 	verify_new_files(m);
 	if (m->failed)
 		return;
+	if (m->untouched && hash != image_hash(m->chain.bytes, (int64_t)m->chain.page_size * m->chain.pages))
+		fail(m, "a database said to be untouched had a commit");
 	if (open && m->state_count != before)
 		fail(m, "the engine changed what the application reads");
 	/* What comes later cannot go back behind this. */

@@ -184,7 +184,6 @@ bool lk_all_restore(struct lk *k, uint64_t *oldest)
 	struct replica_list files = { 0 };
 	uint64_t snapshot = 0, newest = 0;
 	bool ends[LK_TXID_MAX] = { false }, ok = true;
-	int snapshots = 0;
 
 	replica_list_levels(k->g.replica, 0, 9, false, &files, NULL);
 	for (int i = 0; i < files.count; i++) {
@@ -192,11 +191,10 @@ bool lk_all_restore(struct lk *k, uint64_t *oldest)
 
 		ends[it->max_txid] = true;
 		newest = it->max_txid > newest ? it->max_txid : newest;
-		snapshots += it->level == 9;
 		if (it->level == 9 && !snapshot)
 			snapshot = it->max_txid;
 	}
-	*oldest = snapshots < k->f->creates ? snapshot : 0;
+	*oldest = snapshot;
 	for (uint64_t txid = *oldest; txid <= newest && ok; txid++)
 		ok = !ends[txid] || lk_restores(k, txid, false);
 	replica_list_free(&files);
@@ -235,7 +233,7 @@ bool lk_manifest_true(struct lk *k)
 	int at = 0;
 	bool ok = true;
 
-	if (!k->l->known)
+	if (!k->l->known || k->l->packed)
 		return true;
 	replica_list_levels(k->g.replica, 0, 9, false, &files, NULL);
 	for (int level = 0; level < 10 && ok; level++) {

@@ -43,10 +43,7 @@ int lk_force(struct lk *k, bool snapshot, bool retention);
 int lk_retain_l0(struct lk *k);
 /* Does the replica give this TXID as it was? With `quiet`, without a line when it does not. */
 bool lk_restores(struct lk *k, uint64_t txid, bool quiet);
-/*
- * Every TXID at which a file ends must come out as it was: all of them while no snapshot was deleted in this process,
- * then those from the oldest one on. *oldest: the lower bound, 0 = none.
- */
+/* Every TXID at which a file ends, from that of the oldest snapshot on, must come out as it was. *oldest: that one's. */
 bool lk_all_restore(struct lk *k, uint64_t *oldest);
 bool lk_same_item(const struct replica_item *a, const struct replica_item *b);
 /* "0: 4-4 5-5 | 1: 1-3 4-5 | 9: 1-3", of the folder, not of the manifest. */

@@ -429,6 +429,46 @@ TEST(restarted_under_it)
 	rig_free(&g);
 }
 
+/* Whatever call fails, of ours or of SQLite's: an error or the right image, and nothing stays behind. */
+TEST(every_call_fails_once)
+{
+	int failed = 0;
+
+	os_fault_vfs();
+	for (uint64_t at = 1;; at += 1 + at / 100) {
+		struct rig g;
+		struct shot s;
+		struct db_snapshot *snapshot = NULL;
+		struct image im = { 0 };
+		struct ltx_header h;
+		int64_t size;
+		int rc;
+
+		CHECK(!rig_init(&g, "faults") && !rig_fill(&g, 100, 500) && !rig_checkpoint(&g, SQLITE_CHECKPOINT_TRUNCATE) &&
+		      !rig_start(&g) && rig_good(&g));
+		CHECK_INT(rig_sql(&g, "UPDATE t SET b=1 WHERE id<9"), 0);
+		s = (struct shot){ .g = &g };
+		os_fault_set(&(struct os_fault_plan){ .mode = OS_FAULT_ONCE, .at = at, .sqlite_too = true });
+		rc = db_snapshot_begin(g.db, &snapshot, &s.e);
+		if (!rc)
+			rc = db_snapshot_write(snapshot, (struct ltx_sink){ shot_write, &s }, NULL, &size, &s.e);
+		bool hit = os_fault_hit();
+		os_fault_set(NULL);
+		failed += rc != 0;
+		CHECK(!rc || s.e.text[0]);
+		CHECK(rc || (decode(&s, &im, &h) && h.max_txid == db_snapshot_txid(snapshot)));
+		free(im.bytes);
+		forget(&s);
+		db_snapshot_end(snapshot);
+		CHECK(!g.db->snapshotting);
+		CHECK(rig_good(&g));
+		rig_free(&g);
+		if (!hit)
+			break;
+	}
+	CHECK(failed > 20);
+}
+
 /* ---- random histories ---- */
 
 static unsigned next(struct shot *s, unsigned n)
@@ -535,6 +575,98 @@ TEST(in_two_threads)
 		CHECK_INT(b.rc, 0);
 		CHECK(rig_good(&g));
 	}
+	rig_free(&g);
+}
+
+/* An application with checkpoints of its own, syncs, and the snapshot, each in its thread. */
+static void *be_an_application(void *arg)
+{
+	struct busy *b = arg;
+
+	rig_sql(b->g, "PRAGMA wal_autocheckpoint=60");
+	sqlite3_busy_timeout(b->g->app, 1000);
+	for (int i = 1; !atomic_load(&b->stop); i++) {
+		rig_sql(b->g, "UPDATE t SET b=randomblob(%d) WHERE id%%131=%d", 300 + i % 900, i % 131);
+		if (i % 40 == 0)
+			rig_sql(b->g, "DELETE FROM t WHERE id%%11=%d", i / 40 % 11);
+		if (i % 40 == 20)
+			rig_fill(b->g, 1500 + i % 700, 400);
+		if (i % 150 == 149)
+			rig_sql(b->g, "VACUUM");
+	}
+	return NULL;
+}
+
+struct writer {
+	struct shot s;
+	struct db_snapshot *snapshot;
+	atomic_bool ended;
+	int rc;
+};
+
+static void *write_snapshot(void *arg)
+{
+	struct writer *w = arg;
+	int64_t size;
+
+	w->rc = db_snapshot_write(w->snapshot, (struct ltx_sink){ shot_write, &w->s }, NULL, &size, &w->s.e);
+	atomic_store(&w->ended, true);
+	return NULL;
+}
+
+/* The files up to a TXID make what came out. */
+static bool is_chain(struct rig *g, struct shot *s, uint64_t txid)
+{
+	struct image im = { 0 };
+	struct ltx_header h;
+	char path[400];
+	bool ok = true;
+	int64_t time_ms;
+
+	for (; ok && g->applied < txid; g->applied++)
+		ok = !image_apply(&g->chain, rig_local(g, g->applied + 1, path), g->applied + 1, &g->copy, &time_ms, &g->e);
+	ok = ok && decode(s, &im, &h) && h.max_txid == txid && im.pages == g->chain.pages &&
+	     !memcmp(im.bytes, g->chain.bytes, (size_t)im.pages * im.page_size);
+	free(im.bytes);
+	return ok;
+}
+
+TEST(beside_an_application)
+{
+	struct rig g;
+	struct busy b = { .g = &g };
+	pthread_t application, thread;
+	int good = 0;
+
+	CHECK(start(&g, "application"));
+	g.db->o.min_checkpoint_pages = 200;
+	CHECK_INT(pthread_create(&application, NULL, be_an_application, &b), 0);
+	for (int i = 0; i < 6; i++) {
+		struct writer w = { .rc = -1 };
+		struct db_sync_result r;
+
+		/* The log may change too fast to be read for a moment. */
+		if (db_snapshot_begin(g.db, &w.snapshot, &w.s.e))
+			continue;
+		pthread_create(&thread, NULL, write_snapshot, &w);
+		while (!atomic_load(&w.ended))
+			b.rc |= db_sync(g.db, 0, &r, &g.e);
+		pthread_join(thread, NULL);
+		if (w.rc)
+			printf("write: %s\n", w.s.e.text);
+		else if (is_chain(&g, &w.s, db_snapshot_txid(w.snapshot)))
+			good++;
+		else
+			good = -100;
+		db_snapshot_end(w.snapshot);
+		mem_free(&w.s.out);
+		for (int n = 0; n < 3; n++)
+			b.rc |= db_sync(g.db, 0, &r, &g.e);
+	}
+	atomic_store(&b.stop, true);
+	pthread_join(application, NULL);
+	CHECK_INT(b.rc, 0);
+	CHECK(good >= 3);
 	rig_free(&g);
 }
 

@@ -105,7 +105,8 @@ TEST(levels_fill_at_their_intervals)
 	CHECK_INT(k.f->puts, 69);
 	CHECK(lk_manifest_true(&k));
 	CHECK(lk_all_restore(&k, &oldest));
-	CHECK_INT(oldest, 0);
+	for (int i = 0; i < levels_files(k.l, 1)->count; i++) /* nothing was deleted but level 0 */
+		CHECK(lk_restores(&k, levels_files(k.l, 1)->items[i].max_txid, false));
 	lk_free(&k);
 }
 
@@ -158,6 +159,24 @@ TEST(times_of_a_wrong_clock_hold_nothing_up)
 	lk_pass(&k, 10000);
 	CHECK_OK(lk_run(&k), &k.e);
 	CHECK(k.r.compacted);
+	CHECK(settle(&k));
+	CHECK_INT(levels_files(k.l, 0)->count, 1);
+	lk_free(&k);
+}
+
+/* Stored while a run works whose time was taken before. */
+TEST(file_of_a_moment_later_is_not_due)
+{
+	struct lk k;
+
+	CHECK(lk_init(&k, "moment"));
+	CHECK(lk_commits(&k, 5, 1000));
+	CHECK(settle(&k));
+	lk_pass(&k, 1234);
+	CHECK(lk_commit(&k));
+	int64_t next = levels_compaction_due(k.l, 1, k.now_ms);
+	CHECK(next > k.now_ms);
+	CHECK_INT(levels_compaction_due(k.l, 1, k.now_ms - 5), next);
 	lk_free(&k);
 }
 
@@ -271,14 +290,21 @@ TEST(l0_retention)
 	CHECK_OK(lk_retain_l0(&k), &k.e);
 	CHECK_STR(lk_layout(&k), "0: 3-3 | 1: 1-3");
 	CHECK_INT(k.r.l0_eligible, 2);
-	CHECK_INT(k.r.l0_done, 2);
+	CHECK_INT(k.r.l0_done, 3);
 	/* Up to the first young one. */
 	CHECK(lk_commits(&k, 3, 20000));
 	CHECK_INT(levels_compact(k.l, 1, NULL, &k.e), 1);
 	CHECK_OK(lk_retain_l0(&k), &k.e);
-	CHECK_STR(lk_layout(&k), "0: 6-6 | 1: 1-3 4-6");
+	CHECK_STR(lk_layout(&k), "0: 4-4 5-5 6-6 | 1: 1-3 4-6"); /* what went into one file goes together */
 	CHECK_INT(k.r.l0_too_recent, 1);
-	CHECK_INT(k.r.l0_done, 5);
+	CHECK_INT(k.r.l0_done, 3);
+	int64_t next = levels_l0_due(k.l, k.now_ms);
+	CHECK_INT(next, k.now_ms + 15000); /* the check interval; TXID 6 is old enough 5 s before */
+	lk_pass(&k, next - k.now_ms);
+	CHECK_OK(lk_retain_l0(&k), &k.e);
+	CHECK_STR(lk_layout(&k), "0: 6-6 | 1: 1-3 4-6");
+	CHECK_INT(k.r.l0_done, 6);
+	CHECK_INT(levels_l0_due(k.l, k.now_ms), INT64_MAX);
 	lk_free(&k);
 }
 
@@ -295,7 +321,7 @@ TEST(l0_that_level_1_lacks_stays)
 	CHECK_OK(lk_retain_l0(&k), &k.e);
 	CHECK_STR(lk_layout(&k), "0: 4-4 5-5 9-9 | 1: 1-3 6-9");
 	CHECK_INT(k.r.l0_not_compacted, 2);
-	CHECK_INT(k.r.l0_done, 3);
+	CHECK_INT(k.r.l0_done, 9);
 	lk_free(&k);
 }
 
@@ -444,7 +470,8 @@ TEST(long_life)
 			continue;
 		CHECK(lk_all_restore(&k, &oldest));
 		/* All that is younger than the retention: back to the snapshot before its border. */
-		CHECK(oldest < 2 || k.times_ms[oldest] <= k.now_ms - k.policy.snapshot_retention_ms + k.policy.snapshot_interval_ms);
+		CHECK(levels_files(k.l, 9)->count == k.f->creates ||
+		      k.times_ms[oldest] <= k.now_ms - k.policy.snapshot_retention_ms + k.policy.snapshot_interval_ms);
 		CHECK(oldest >= lowest);
 		lowest = oldest;
 	}
@@ -497,6 +524,9 @@ TEST(compared_once_a_day_with_the_next_run)
 
 	CHECK(lk_init(&k, "day"));
 	CHECK(lk_commits(&k, 5, 1000));
+	/* The clock goes on between the decision and the run. */
+	struct levels_run_options o = { .replicated_txid = 5, .now_ms = k.now_ms - 30 };
+	CHECK_OK(levels_run(k.l, &o, &k.r, &k.e), &k.e);
 	CHECK(settle(&k));
 	CHECK_INT(k.f->lists, 1);
 	/* Somebody takes a file away, and adds another. */
@@ -657,6 +687,61 @@ TEST(every_call_fails_once)
 	}
 }
 
+static unsigned draw(unsigned *seed, unsigned n)
+{
+	*seed = *seed * 1103515245 + 12345;
+	return (*seed >> 12) % n;
+}
+
+/* Restarts, failures, lost local copies, quiet times, in any order. */
+TEST(random_lives)
+{
+	for (unsigned seed = 1; seed <= 12; seed++) {
+		struct lk k;
+		unsigned s = seed;
+		uint64_t oldest = 0;
+
+		CHECK(lk_init(&k, "lives"));
+		k.policy.snapshot_interval_ms = 60000 + draw(&s, 200000);
+		k.policy.snapshot_retention_ms = 100000 + draw(&s, 400000);
+		k.policy.count = 1 + (int)draw(&s, 3);
+		for (int round = 0; round < 60; round++) {
+			char local[400];
+
+			CHECK(lk_commits(&k, 1 + (int)draw(&s, 5), draw(&s, 9000)));
+			switch (draw(&s, 6)) {
+			case 0:
+				lk_restart(&k);
+				break;
+			case 1:
+				k.f->fail_op = k.f->ops + 1 + (int)draw(&s, 6);
+				k.f->lose_answer = draw(&s, 2);
+				break;
+			case 2:
+				snprintf(local, sizeof(local), "%s/.app.db-litestream/ltx/%u", k.g.dir, draw(&s, 3) + 1);
+				CHECK_OK(os_dir_remove_all(local, &k.e), &k.e);
+				break;
+			case 3:
+				lk_pass(&k, draw(&s, 400000));
+				break;
+			case 4:
+				levels_rest(k.l);
+				break;
+			}
+			lk_run(&k);
+			CHECK(lk_manifest_true(&k));
+			CHECK_INT(k.r.verify_errors, 0);
+			if (round % 12 == 11 && !lk_all_restore(&k, &oldest))
+				CHECK_FAIL("seed %u, round %d: %s", seed, round, lk_layout(&k));
+		}
+		k.f->fail_op = 0;
+		CHECK(settle(&k));
+		CHECK(lk_all_restore(&k, &oldest));
+		CHECK(k.policy.count < 1 || levels_files(k.l, 0)->count == 1);
+		lk_free(&k);
+	}
+}
+
 TEST(cancelled)
 {
 	struct lk k;
@@ -683,27 +768,43 @@ struct uploads {
 	bool ok;
 };
 
-/* Stores files of its own making as an upload would, and doubts now and then. */
+/* Stores one file as a replica does: it is there whole or not at all. */
+static bool store_file(struct lk *k, uint64_t txid, struct replica_item *item)
+{
+	const uint32_t pgno = 1;
+	char stage[400], file[400], stored[400];
+
+	*item = (struct replica_item){ .min_txid = txid, .max_txid = txid, .created_ms = k->now_ms };
+	snprintf(stage, sizeof(stage), "%s/stage", k->g.dir);
+	snprintf(file, sizeof(file), "%s", rk_file(stage, 0, txid, txid));
+	snprintf(stored, sizeof(stored), "%s", rk_file(k->g.replica_path, 0, txid, txid));
+	if (!rk_pages(stage, 0, txid, txid, 512, 1, &pgno, 1, (uint32_t)txid) || os_set_times(file, item->created_ms, NULL))
+		return false;
+	item->size = rig_size(file);
+	return !os_rename(file, stored, NULL);
+}
+
+/* As an upload would; and it doubts now and then. */
 static void *upload_files(void *arg)
 {
 	struct uploads *u = arg;
-	const uint32_t pgno = 1;
+	struct levels *l = u->k->l;
 
-	u->ok = true;
+	u->ok = rk_store(u->k->g.replica_path, 0, 999, 999, "", 0, 0) &&
+	        !os_unlink(rk_file(u->k->g.replica_path, 0, 999, 999), NULL); /* makes the folder */
 	for (uint64_t txid = 1; txid <= 400 && u->ok; txid++) {
-		struct replica_item item = { .min_txid = txid, .max_txid = txid, .created_ms = u->k->now_ms };
-		char path[400];
+		struct replica_item item;
 		bool needs_db;
 
-		if (!levels_known(u->k->l))
-			u->ok = !levels_load(u->k->l, NULL) && levels_position(u->k->l) == txid - 1;
-		u->ok = u->ok && rk_pages(u->k->g.replica_path, 0, txid, txid, 512, 1, &pgno, 1, (uint32_t)txid);
-		snprintf(path, sizeof(path), "%s", rk_file(u->k->g.replica_path, 0, txid, txid));
-		item.size = rig_size(path);
-		u->ok = u->ok && !os_set_times(path, item.created_ms, NULL) && !levels_note_put(u->k->l, &item, NULL);
+		if (!levels_known(l)) {
+			uint64_t position, snapshot;
+
+			u->ok = !levels_load_position(l, &position, &snapshot, NULL) && position == txid - 1 && !snapshot;
+		}
+		u->ok = u->ok && store_file(u->k, txid, &item) && !levels_note_put(l, &item, NULL);
 		if (txid % 37 == 0)
-			levels_doubt(u->k->l);
-		levels_due_ms(u->k->l, u->k->now_ms + 1000000, txid, &needs_db);
+			levels_doubt(l);
+		levels_due_ms(l, u->k->now_ms + 1000000, txid, &needs_db);
 	}
 	atomic_store(&u->ended, true);
 	return NULL;
@@ -721,6 +822,8 @@ TEST(beside_uploads)
 	CHECK_INT(pthread_create(&thread, NULL, upload_files, &u), 0);
 	for (bool last = false; !last;) {
 		last = atomic_load(&u.ended);
+		if (!last && later % 70000 == 0)
+			levels_doubt(k.l); /* as a failed put or removal does */
 		struct levels_run_options o = { .now_ms = k.now_ms + (later += 30000) };
 		if (levels_run(k.l, &o, &k.r, &k.e) || k.r.verify_errors) {
 			printf("%s\n", k.e.text);

@@ -426,6 +426,35 @@ TEST(spool_survives_faults)
 	CHECK(!"the plan was never passed");
 }
 
+/* Whatever is changed after it has settled gets a later stamp, however soon. */
+TEST(stamps_settle)
+{
+	const char *path = tmppath("stamp");
+	struct os_stat before, after;
+	struct os_file f = OS_FILE_NONE;
+
+	CHECK_OK(os_file_open(&f, path, O_RDWR | O_CREAT, 0600, &err), &err);
+	for (int i = 0; i < 50; i++) {
+		CHECK_OK(os_file_write(&f, "x", 1, 0, &err), &err);
+		CHECK_OK(os_stat(path, &before, &err), &err);
+		CHECK(before.changed_ns / 1000000 >= before.mtime_ms);
+		CHECK(os_stamp_settle(before.changed_ns));
+		CHECK_OK(os_file_write(&f, "y", 1, 0, &err), &err);
+		CHECK_OK(os_stat(path, &after, &err), &err);
+		CHECK(after.changed_ns > before.changed_ns);
+	}
+	/* Times can be set, this one cannot. */
+	CHECK(os_stamp_settle(after.changed_ns));
+	CHECK_OK(os_set_times(path, 1000, &err), &err);
+	CHECK_OK(os_stat(path, &before, &err), &err);
+	CHECK(before.changed_ns > after.changed_ns);
+	os_file_close(&f);
+	CHECK(!os_stamp_settle(1700000000LL * 1000000000)); /* stamped to the second: no telling */
+	CHECK(!os_stamp_settle(4000000000LL * 1000000000 + 1)); /* a clock that is far ahead */
+	CHECK(!os_changes_in_silence(tmpdir()));
+	CHECK(os_changes_in_silence(tmppath("none/of/that"))); /* not known is not certain */
+}
+
 TEST(clocks)
 {
 	int64_t wall, mono = os_mono_us();
