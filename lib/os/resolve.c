@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Names to addresses: getaddrinfo() on a thread that may be left behind. */
+#include <assert.h>
 #include <netdb.h>
 #include <pthread.h>
 #include <stdlib.h>
