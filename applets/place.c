@@ -9,14 +9,20 @@
 #include "lib/base/text.h"
 #include "lib/os/file.h"
 
-static bool is_file_replica(const char *path)
+static bool has_folder(const char *path, const char *name)
 {
 	struct os_stat st;
-	char *ltx = text_path_join(path, "ltx");
-	bool is = ltx != NULL && os_stat(ltx, &st, NULL) == 0 && st.is_dir;
+	char *folder = text_path_join(path, name);
+	bool has = folder != NULL && os_stat(folder, &st, NULL) == 0 && st.is_dir;
 
-	free(ltx);
-	return is;
+	free(folder);
+	return has;
+}
+
+/* generations: what Litestream v0.3 has left. */
+static bool is_file_replica(const char *path)
+{
+	return has_folder(path, "ltx") || has_folder(path, "generations");
 }
 
 bool place_is_replica(const char *word, const struct place_flags *f)

@@ -3,8 +3,8 @@
  * connection.h - one connection of the client to a server, plain or TLS, and what the parts of the client share; for
  * this room only.
  *
- * From below: connection.c moves bytes and waits, dial.c makes connections (address race, proxy, TLS), pool.c keeps the
- * idle ones, exchange.c speaks HTTP over them.
+ * From below: connection.c moves bytes and waits, dial.c makes connections (race.c, proxy.c, tls.c), pool.c keeps the idle
+ * ones, exchange.c sends requests over them, body.c reads what comes back.
  */
 #ifndef RIVULET_HTTP_CONNECTION_H
 #define RIVULET_HTTP_CONNECTION_H
@@ -80,6 +80,13 @@ int destination_make(struct http_client *c, const struct http_url *url, struct d
 void destination_free(struct destination *d);
 struct http_connection *dial(struct http_client *c, const struct destination *d, const atomic_bool *cancel,
                              struct err *e);
+/* The proxy's answer is not what was asked for. -1 */
+int proxy_refuses(const char *proxy, int status, const char *reason, struct err *e);
+
+/* ---- body.c ---- */
+struct patience exchange_patience(const struct http_exchange *x); /* while bodies move */
+/* The connection back to the pool if the answer was read to its end (a short rest is read here), else closed. */
+void exchange_release(struct http_exchange *x);
 
 /* ---- pool.c ---- */
 /* The newest idle connection with that key that still stands; NULL = none. */

@@ -93,7 +93,7 @@ static int connect_to(struct http_client *c, const struct http_url *url, const a
 
 /* ---- through a proxy ---- */
 
-static int proxy_refuses(const char *proxy, int status, const char *reason, struct err *e)
+int proxy_refuses(const char *proxy, int status, const char *reason, struct err *e)
 {
 	if (status == 407)
 		return err_set(e, ERR_INVALID, "proxy %s wants other credentials (407): put user:password@ into its URL", proxy);

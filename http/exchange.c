@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One request and its answer. The server may answer before it has the whole request (it refuses the body); then the rest
- * of the body is not sent, the answer is given to the caller, and the connection is not used again.
+ * The request and the head of its answer. The server may answer before it has the whole request (it refuses the body);
+ * then the rest of the body is not sent, the answer is given to the caller, and the connection is not used again.
  */
 #include <assert.h>
 #include <errno.h>
@@ -16,10 +16,7 @@
 
 enum {
 	CONTINUE_WAIT_MS = 1000,
-	DRAIN_MAX = 64 << 10,
-	DRAIN_MS = 1000,
 	STAGE_SIZE = 64 << 10, /* body bytes read from a file at a time */
-	DIRECT_MIN = 4 << 10,  /* reads of so much go into the caller's memory straight */
 };
 
 /* What http_begin works with. */
@@ -32,13 +29,6 @@ struct attempt {
 	bool head_done;  /* the answer's head is complete */
 	bool whole;      /* the request went out to its end */
 };
-
-static struct patience patience_of(const struct http_exchange *x)
-{
-	return (struct patience){
-		.idle_ms = x->client->o.idle_timeout_ms, .until_us = INT64_MAX, .cancel = x->cancel
-	};
-}
 
 /* ---- the request's head ---- */
 
@@ -176,7 +166,7 @@ static int read_head(struct attempt *a, struct err *e)
 /* The peer speaks while we send: perhaps only an interim answer. */
 static int hear_early(struct attempt *a, struct err *e)
 {
-	struct patience p = patience_of(a->x);
+	struct patience p = exchange_patience(a->x);
 
 	a->early = false;
 	return hear(a, &p, e);
@@ -185,7 +175,7 @@ static int hear_early(struct attempt *a, struct err *e)
 /* All n bytes, unless the answer comes first (a->head_done). */
 static int send_bytes(struct attempt *a, const void *bytes, size_t n, bool more, struct err *e)
 {
-	struct patience p = patience_of(a->x);
+	struct patience p = exchange_patience(a->x);
 	const uint8_t *from = bytes;
 	size_t sent;
 
@@ -254,119 +244,6 @@ static int send_request(struct attempt *a, struct err *e)
 		return -1;
 	a->whole = !a->head_done;
 	return 0;
-}
-
-/* ---- read ---- */
-
-/* One piece of received bytes through the parser; body bytes are moved to `to`, where there is room for all n. */
-static int take_piece(struct http_exchange *x, const uint8_t *piece, size_t n, uint8_t *to, size_t *got, size_t *left,
-                      struct err *e)
-{
-	size_t used;
-
-	*got = 0;
-	for (*left = n; !x->finished;) {
-		enum http_event event = http_parse(&x->answer, piece + (n - *left), *left, &used, e);
-
-		*left -= used;
-		if (event == HTTP_BODY) {
-			memmove(to + *got, x->answer.body, x->answer.body_len);
-			*got += x->answer.body_len;
-		} else if (event == HTTP_DONE) {
-			x->finished = true;
-		} else if (event == HTTP_MORE) {
-			return 0;
-		} else {
-			if (e != NULL)
-				e->code = ERR_UNAVAILABLE;
-			x->broken = true;
-			return err_wrap(e, "answer of %s", x->c->peer);
-		}
-	}
-	return 0;
-}
-
-/* The connection has ended. */
-static int take_end(struct http_exchange *x, struct err *e)
-{
-	x->broken = true;
-	/* A TLS peer that just went away may have been cut off by somebody else. */
-	if (x->answer.until_close && x->c->tls != NULL && tls_truncated(x->c->tls))
-		return err_set(e, ERR_UNAVAILABLE, "answer of %s: the connection was cut", x->c->peer);
-	if (http_parse_end(&x->answer, e) == HTTP_DONE) {
-		x->finished = true;
-		return 0;
-	}
-	if (e != NULL)
-		e->code = ERR_UNAVAILABLE;
-	return err_wrap(e, "answer of %s", x->c->peer);
-}
-
-static int read_some(struct http_exchange *x, uint8_t *bytes, size_t n, size_t *got, const struct patience *p,
-                     struct err *e)
-{
-	struct http_connection *c = x->c;
-	size_t left, received;
-
-	if (c->in_at < c->in_len || !x->answer.has_body) {
-		size_t have = c->in_len - c->in_at, piece = have < n ? have : n;
-		int rc = take_piece(x, c->in + c->in_at, piece, bytes, got, &left, e);
-
-		c->in_at += piece - left;
-		return rc;
-	}
-	*got = 0;
-	if (n >= DIRECT_MIN) {
-		if (connection_recv(c, bytes, n, &received, p, e) < 0)
-			return -1;
-		x->received_bytes += (int64_t)received;
-		if (received == 0)
-			return take_end(x, e);
-		if (take_piece(x, bytes, received, bytes, got, &left, e) < 0)
-			return -1;
-		x->broken = x->broken || left > 0; /* more than the answer: nobody can trust what follows */
-		return 0;
-	}
-	c->in_at = c->in_len = 0;
-	if (connection_recv(c, c->in, sizeof(c->in), &received, p, e) < 0)
-		return -1;
-	x->received_bytes += (int64_t)received;
-	c->in_len = received;
-	return received == 0 ? take_end(x, e) : 0;
-}
-
-/* ---- end ---- */
-
-/* A short rest of the body costs less than a new connection. */
-static void drain(struct http_exchange *x)
-{
-	struct patience p = { .until_us = os_mono_us() + DRAIN_MS * 1000, .cancel = x->cancel };
-	uint8_t bytes[4 << 10];
-	size_t total = 0, got;
-
-	if (x->answer.content_length > 0 && x->answer.content_length - x->answer.body_seen > DRAIN_MAX)
-		return;
-	while (!x->finished && total <= DRAIN_MAX) {
-		if (read_some(x, bytes, sizeof(bytes), &got, &p, NULL) < 0) {
-			x->broken = true;
-			return;
-		}
-		total += got;
-	}
-}
-
-/* Back to the pool if the answer was read to its end, else closed. */
-static void release(struct http_exchange *x)
-{
-	struct http_connection *c = x->c;
-
-	if (!x->finished && !x->broken && x->answer.keep_alive && !x->answer.until_close)
-		drain(x);
-	x->c = NULL;
-	if (x->finished && !x->broken && x->answer.keep_alive && c->in_at == c->in_len)
-		pool_put(x->client, c);
-	else
-		connection_free(c);
 }
 
 /* ---- begin ---- */
@@ -444,8 +321,7 @@ static int settle(struct attempt *a, const struct destination *d, struct err *e)
 	x->server_time_ms = date != NULL ? http_date_parse(date) : 0;
 	x->broken = !a->whole;
 	if (d->proxy != NULL && !a->rq->url->secure && x->answer.status == 407)
-		return err_set(e, ERR_INVALID, "proxy %s wants other credentials (407): put user:password@ into its URL",
-		               x->c->peer);
+		return proxy_refuses(x->c->peer, 407, "", e);
 	return 0;
 }
 
@@ -458,7 +334,7 @@ static int begin(struct attempt *a, const struct destination *d, struct err *e)
 		return -1;
 	if (a->expect && x->answer.status == 417) {
 		x->broken = !a->whole;
-		release(x);
+		exchange_release(x);
 		a->expect = false;
 		if (write_head(a, d, e) < 0 || try_pooled_then_fresh(a, d, e) < 0)
 			return -1;
@@ -489,30 +365,4 @@ int http_begin(struct http_client *c, const struct http_request *rq, struct http
 	if (e != NULL)
 		*e = own;
 	return -1;
-}
-
-/* ---- afterwards ---- */
-
-int http_read(struct http_exchange *x, void *bytes, size_t n, size_t *got, struct err *e)
-{
-	struct patience p = patience_of(x);
-
-	assert(n > 0);
-	*got = 0;
-	while (!x->finished && *got == 0) {
-		if (read_some(x, bytes, n, got, &p, e) == 0)
-			continue;
-		x->broken = true;
-		*got = 0;
-		return -1;
-	}
-	return 0;
-}
-
-void http_end(struct http_exchange *x)
-{
-	if (x->c == NULL)
-		return;
-	release(x);
-	http_parser_free(&x->answer);
 }

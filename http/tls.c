@@ -388,8 +388,8 @@ bool tls_rest(struct tls *t)
 
 	if (t->buffers == NULL)
 		return true;
-	if (br_ssl_engine_current_state(eng) != (BR_SSL_SENDAPP | BR_SSL_RECVREC) || eng->ixa != 0 || eng->ixb != 0 || eng->ixc != 5 ||
-	    eng->oxa != eng->oxc)
+	if (br_ssl_engine_current_state(eng) != (BR_SSL_SENDAPP | BR_SSL_RECVREC) || eng->ixa != 0 || eng->ixb != 0 ||
+	    eng->ixc != 5 || eng->oxa != eng->oxc)
 		return false;
 	free(t->buffers);
 	t->buffers = eng->ibuf = eng->obuf = NULL;

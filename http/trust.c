@@ -106,65 +106,79 @@ static int add_certificate(struct trust *t, const struct buf *der, struct err *e
 	return rc;
 }
 
-/* ---- PEM ---- */
+/* ---- PEM (RFC 7468) ---- */
 
-struct pem {
-	br_pem_decoder_context decoder;
-	struct buf der;
-	bool certificate; /* and not a key or what else stands in such files */
-};
-
-static int pem_event(struct pem *p, struct trust *t, struct err *e)
+static int digit_value(uint8_t c)
 {
-	const char *name = br_pem_decoder_name(&p->decoder);
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
 
-	switch (br_pem_decoder_event(&p->decoder)) {
-	case BR_PEM_BEGIN_OBJ:
-		p->certificate = strcmp(name, "CERTIFICATE") == 0 || strcmp(name, "X509 CERTIFICATE") == 0;
-		buf_reset(&p->der);
-		br_pem_decoder_setdest(&p->decoder, p->certificate ? append_dn : NULL, &p->der);
-		return 0;
-	case BR_PEM_END_OBJ:
-		if (!p->certificate)
-			return 0;
-		p->certificate = false;
-		if (buf_ok(&p->der))
-			return add_certificate(t, &p->der, e);
-		t->skipped++;
-		return 0;
-	case BR_PEM_ERROR:
-		t->skipped += p->certificate;
-		p->certificate = false;
-		br_pem_decoder_init(&p->decoder); /* or the rest would stand in front of the next object */
-		return 0;
-	default:
-		return 0;
+/* Base64 with any blanks in it; false when it holds something else or does not come out even. */
+static bool decode(const uint8_t *text, size_t n, struct buf *out)
+{
+	uint8_t *to = buf_reserve(out, n / 4 * 3 + 3);
+	uint32_t bits = 0, digits = 0, padding = 0;
+
+	for (size_t i = 0; to != NULL && i < n; i++) {
+		int value = digit_value(text[i]);
+
+		if (value >= 0 && padding == 0) {
+			bits = bits << 6 | (uint32_t)value;
+			if (++digits % 4 == 0) {
+				*to++ = (uint8_t)(bits >> 16);
+				*to++ = (uint8_t)(bits >> 8);
+				*to++ = (uint8_t)bits;
+				out->len += 3;
+			}
+		} else if (text[i] == '=') {
+			padding++;
+		} else if (text[i] > ' ' || value >= 0) {
+			return false;
+		}
 	}
+	if (to == NULL || (digits + padding) % 4 != 0 || padding > 2)
+		return false;
+	if (padding > 0) {
+		*to++ = (uint8_t)(bits << 6 * padding >> 16);
+		*to = (uint8_t)(bits << 6 * padding >> 8);
+		out->len += 3 - padding;
+	}
+	return true;
+}
+
+static bool begins(const uint8_t *at, const uint8_t *end, const char *text)
+{
+	size_t n = strlen(text);
+
+	return (size_t)(end - at) >= n && memcmp(at, text, n) == 0;
 }
 
 int trust_add_pem(struct trust *t, const uint8_t *bytes, size_t n, struct err *e)
 {
-	struct pem p = { .der = { .limit = 64 << 10 } };
-	static const char newline = '\n';
-	bool ended = false;
+	struct buf der = { .limit = 64 << 10 };
+	const uint8_t *at = bytes, *end = bytes + n, *stop;
 	int rc = 0;
 
-	br_pem_decoder_init(&p.decoder);
-	while (rc == 0 && (n > 0 || !ended)) {
-		size_t used;
-
-		/* A last line may lack its end. */
-		if (n == 0) {
-			ended = true;
-			(void)br_pem_decoder_push(&p.decoder, &newline, 1);
-		} else {
-			used = br_pem_decoder_push(&p.decoder, bytes, n);
-			bytes += used;
-			n -= used;
-		}
-		rc = pem_event(&p, t, e);
+	/* Comments stand between certificates, and keys in the same file. */
+	while (rc == 0 && (at = memmem(at, (size_t)(end - at), "-----BEGIN ", 11)) != NULL) {
+		at += 11;
+		if (!begins(at, end, "CERTIFICATE-----") && !begins(at, end, "X509 CERTIFICATE-----"))
+			continue;
+		at = (const uint8_t *)memchr(at, '-', (size_t)(end - at)) + 5;
+		stop = memmem(at, (size_t)(end - at), "-----", 5);
+		buf_reset(&der);
+		if (stop != NULL && begins(stop, end, "-----END ") && decode(at, (size_t)(stop - at), &der))
+			rc = add_certificate(t, &der, e);
+		else
+			t->skipped++;
 	}
-	buf_free(&p.der);
+	buf_free(&der);
 	return rc;
 }
 
@@ -261,14 +275,19 @@ static int visit(void *ctx, const char *name, struct err *e)
 	return -1;
 }
 
-static int load_folder(const char *path, struct trust **out, struct err *e)
+int trust_load_folder(const char *path, struct trust **out, struct err *e)
 {
 	struct folder f = { create(path, e), path };
 
 	*out = NULL;
 	if (f.t == NULL)
 		return -1;
-	if (os_dir_list(path, visit, &f, e) < 0 || f.t->count == 0) {
+	if (os_dir_list(path, visit, &f, e) < 0) {
+		trust_free(f.t);
+		return -1;
+	}
+	if (f.t->count == 0) {
+		err_set(e, ERR_INVALID, "%s: holds no usable certificate", path);
 		trust_free(f.t);
 		return -1;
 	}
@@ -344,7 +363,7 @@ static int find_system(struct trust **out, struct err *e)
 		if (trust_load(files[i], out, NULL) == 0)
 			return 0;
 	for (size_t i = folders[0] == NULL || *folders[0] == '\0'; i < 3; i++)
-		if (load_folder(folders[i], out, NULL) == 0)
+		if (trust_load_folder(folders[i], out, NULL) == 0)
 			return 0;
 	if (trust_builtin_size > 0)
 		return load_builtin(out, e);

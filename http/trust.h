@@ -25,6 +25,8 @@ struct trust {
 
 /* ERR_NOT_FOUND, ERR_SYSTEM: cannot be read. ERR_INVALID: "PATH: holds no usable certificate". */
 int trust_load(const char *path, struct trust **out, struct err *e);
+/* All files of a folder that hold certificates. */
+int trust_load_folder(const char *path, struct trust **out, struct err *e);
 /* PEM text; adds to t. -1 only without memory or beyond TRUST_ANCHORS_MAX. */
 int trust_add_pem(struct trust *t, const uint8_t *bytes, size_t n, struct err *e);
 void trust_free(struct trust *t);

@@ -61,6 +61,21 @@ static int set_host(struct s3_address *a, const struct http_url *endpoint, const
 	return rc;
 }
 
+/* A base path as it was given, but for bytes that no request line may hold. */
+static void append_base(struct buf *out, const char *path, size_t n)
+{
+	static const char digits[] = "0123456789ABCDEF";
+
+	for (size_t i = 0; i < n; i++) {
+		unsigned char c = (unsigned char)path[i];
+
+		if (c <= 0x20 || c >= 0x7f || strchr("\"<>\\^`{|}#", c))
+			buf_append(out, (char[]){ '%', digits[c >> 4], digits[c & 15] }, 3);
+		else
+			buf_char(out, (char)c);
+	}
+}
+
 static int build(const struct s3_settings *s, const struct http_url *endpoint, struct s3_address *out, struct err *e)
 {
 	struct buf base = { .limit = 8192 };
@@ -69,7 +84,7 @@ static int build(const struct s3_settings *s, const struct http_url *endpoint, s
 
 	while (n > 0 && endpoint->path[n - 1] == '/')
 		n--;
-	buf_append(&base, endpoint->path, n);
+	append_base(&base, endpoint->path, n);
 	if (s3_settings_is_access_point(s)) {
 		size_t account;
 		const char *number = s3_arn_field(s->bucket, 4, &account), *name = strchr(strcasestr(s->bucket, ":accesspoint/"), '/');

@@ -310,7 +310,7 @@ static bool mend(struct progress *p, enum s3_remedy remedy, const char *region, 
 		if (p->once)
 			return false;
 		p->once = true;
-		/* fall through */
+		return may_wait(p) && wait_to_retry(p, r, why, e) == 0;
 	case S3_LATER:
 		return may_wait(p) && wait_to_retry(p, r, why, e) == 0;
 	case S3_FIX_CLOCK:

@@ -38,8 +38,8 @@ void s3_error_text(char *out, size_t cap, const char *text)
 
 		out[n++] = (char)(c == '\n' || c == '\t' || c == '\r' ? ' ' : c < 0x20 || c == 0x7f ? '?' : c);
 	}
-	/* Not within a UTF-8 sequence. */
-	while (*text && n > 0 && ((unsigned char)out[n - 1] & 0xc0) == 0x80)
+	/* Not within a UTF-8 sequence; what is none is cut anywhere. */
+	for (int i = 0; *text && i < 3 && n > 1 && ((unsigned char)out[n - 1] & 0xc0) == 0x80; i++)
 		n--;
 	if (*text && n > 0 && (unsigned char)out[n - 1] >= 0xc0)
 		n--;

@@ -9,6 +9,7 @@
 #include "lib/base/text.h"
 #include "lib/os/clock.h"
 #include "s3/internal.h"
+#include "s3/objects.h"
 
 enum { LOCK_MAX = 64 << 10, OWNER_SIZE = 256 };
 
@@ -188,8 +189,10 @@ static int probe(struct s3_lease *l, const struct put *ours, const atomic_bool *
 			.if_match = conditions[i] };
 		enum written w = write_lock(l, &p, cancel, e);
 
-		if (w == WRITTEN || w == NOT_ABLE)
+		if (w == WRITTEN || w == NOT_ABLE) {
+			(void)s3_delete(l->c, (const char *const[]){ l->key }, 1, cancel, NULL); /* it guards nothing */
 			return refuse_server(l, e);
+		}
 		if (w != NOT_OURS)
 			return -1;
 	}

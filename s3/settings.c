@@ -191,11 +191,26 @@ static bool endpoint_is_bad(const struct s3_settings *s, struct err *e)
 	return rc != 0;
 }
 
+/* Account and name become part of a host's name. */
+static void check_access_point(struct merge *m)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.";
+	const char *arn = m->out->bucket, *account, *name = strcasestr(arn, ":accesspoint/") + strlen(":accesspoint/");
+	size_t n;
+
+	account = s3_arn_field(arn, 4, &n);
+	if (n == 0 || strspn(account, "0123456789") != n || name[strspn(name, letters)] != '\0')
+		set_problem(m, "%s is no ARN of an access point", arn);
+}
+
 static void take_region(struct merge *m)
 {
 	struct s3_settings *s = m->out;
 	struct buf label = { .limit = 256 };
 	size_t n;
+
+	if (s3_settings_is_access_point(s))
+		check_access_point(m);
 
 	s->region = keep(m, first(m->g->region, s3_url_param(&m->url, "region", NULL)));
 	if (!s->region && s3_settings_is_access_point(s)) {
@@ -310,7 +325,10 @@ static bool may_send_key(const struct s3_settings *s)
 
 	if (!s->endpoint || strncmp(s->endpoint, "https://", 8) == 0)
 		return true;
-	host = strstr(s->endpoint, "://") + 3;
+	host = strstr(s->endpoint, "://");
+	if (!host)
+		return false;
+	host += 3;
 	if (strncasecmp(host, "[fc", 3) == 0 || strncasecmp(host, "[fd", 3) == 0 || strncmp(host, "127.", 4) == 0)
 		return true;
 	for (int second = 20; second < 30; second++) { /* s3_endpoint_is_local takes all of 172.2* */

@@ -179,7 +179,7 @@ static int add_meanwhile(const struct levels *l, struct replica_list *all, struc
 	return 0;
 }
 
-/* Under the lock. */
+/* Under the lock. Where somebody came to doubt meanwhile it stays unknown. */
 static int believe(struct levels *l, struct replica_list *all, unsigned doubts, struct err *e)
 {
 	bool doubted = l->doubts != doubts;
@@ -190,7 +190,8 @@ static int believe(struct levels *l, struct replica_list *all, unsigned doubts, 
 		tell_differences(l, all);
 	if (take_over(l, all, e))
 		return -1;
-	l->known = !doubted;
+	if (doubted)
+		levels_manifest_drop(l);
 	l->listed_ms = os_wall_ms();
 	if (!l->start_ms)
 		l->start_ms = l->listed_ms;

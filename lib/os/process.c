@@ -239,9 +239,9 @@ int os_ready(int fd, struct err *e)
 	return rc == 1 ? 0 : -1;
 }
 
-int os_pid(void)
+pid_t os_pid(void)
 {
-	return (int)getpid();
+	return getpid();
 }
 
 uint64_t os_boot_id(void)

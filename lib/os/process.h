@@ -20,7 +20,7 @@ int os_spawn(char *const argv[], pid_t *pid, struct err *e);
 /* Reaps one ended child, whoever it is (PID 1 reaps strangers too): 1 and its wait status, 0 when none ended. */
 int os_reap(pid_t *pid, int *status);
 int os_kill(pid_t pid, int signal_number);
-int os_pid(void); /* our own */
+pid_t os_pid(void); /* our own */
 /* A number for this boot of the machine, the same for all processes; 0 = cannot be known (no /proc). */
 uint64_t os_boot_id(void);
 /* "killed", "terminated": as Go names signals. Valid until the next call. */

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <netdb.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -21,8 +22,8 @@ static atomic_int lookups;
 /* Shared by the thread and the one who waits; the last of both frees it. */
 struct lookup {
 	atomic_int holders;
-	atomic_bool done; /* the results stand */
-	int fd;      /* eventfd, readable then */
+	atomic_bool answered;
+	int fd;      /* eventfd, readable when the thread is done */
 	int code;    /* of getaddrinfo */
 	int errnum;  /* for EAI_SYSTEM */
 	int port;
@@ -72,7 +73,7 @@ static void *look_up(void *ctx)
 		collect(l, list);
 		freeaddrinfo(list);
 	}
-	atomic_store(&l->done, true);
+	atomic_store(&l->answered, true); /* what was written above is there for who sees this */
 	if (write(l->fd, &one, sizeof(one)) < 0)
 		l->errnum = errno; /* cannot be: the counter is 0 */
 	drop(l);
@@ -84,6 +85,7 @@ static int start_thread(struct lookup *l)
 {
 	pthread_attr_t attr;
 	pthread_t thread;
+	sigset_t all, before;
 	int rc;
 
 	rc = pthread_attr_init(&attr);
@@ -92,7 +94,10 @@ static int start_thread(struct lookup *l)
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attr, STACK_BYTES);
 	os_thread_creating();
+	sigfillset(&all); /* signals are the loop's */
+	pthread_sigmask(SIG_SETMASK, &all, &before);
 	rc = pthread_create(&thread, &attr, look_up, l);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&attr);
 	return rc;
 }
@@ -185,8 +190,7 @@ int os_resolve(const char *host, int port, const struct os_wait *w, struct os_ad
 	p.fd = l->fd;
 	switch (os_net_poll(&p, 1, w)) {
 	case OS_WAIT_READY:
-		assert(atomic_load(&l->done));
-		rc = finish(l, out, count, e);
+		rc = atomic_load(&l->answered) ? finish(l, out, count, e) : fail_sys(e, EIO, host);
 		break;
 	case OS_WAIT_TIME:
 		err_set(e, ERR_UNAVAILABLE, "lookup %s: no answer from the name servers in time", host);

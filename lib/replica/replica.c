@@ -60,7 +60,8 @@ int replica_list_levels(struct replica *r, int from, int to, bool exact_times, s
 	if (from == 0 && to == LTX_LEVEL_MAX && r->ops->list_all) {
 		if (r->ops->list_all(r, exact_times, out, e) != 0)
 			return -1;
-		from = to + 1;
+		replica_list_sort(out);
+		return 0;
 	}
 	for (int level = from; level <= to; level++) {
 		if (r->ops->list(r, level, 0, exact_times, out, e) != 0)

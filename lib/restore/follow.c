@@ -91,7 +91,7 @@ static int restore_first(struct follow *f, struct err *e)
 	struct restore_target latest = { .txid = 0 };
 	struct restore_result result;
 
-	if (restore_plan_list(f->replica, &latest, false, &f->files, &f->plan, e) != 0)
+	if (restore_plan_list(f->replica, &latest, &f->files, &f->plan, e) != 0)
 		return -1;
 	if (restore_with_list(f->replica, &f->files, &f->restore, write_first_sidecar, f, &f->plan, &result, e) != 0)
 		return -1;

@@ -109,9 +109,15 @@ void output_end(struct output *out);
 
 /* ---- plan.c, make.c ---- */
 
-/* restore_plan_make that keeps the listing. */
-int restore_plan_list(struct replica *r, const struct restore_target *target, bool check_bounds,
-                      struct replica_list *files, struct restore_plan *plan, struct err *e);
+/* <0, 0, >0: a time in milliseconds before, at, after one in nanoseconds. */
+int restore_compare_times(int64_t ms, int64_t ns);
+/* What the replica holds, v0.3 backups too where they may count; the time is checked against the bounds of all of it. */
+struct v3_backups;
+int restore_list(struct replica *r, const struct restore_target *target, bool check_bounds, struct replica_list *files,
+                 struct v3_backups *old, struct err *e);
+/* restore_plan_make of LTX files alone, that keeps the listing. */
+int restore_plan_list(struct replica *r, const struct restore_target *target, struct replica_list *files,
+                      struct restore_plan *plan, struct err *e);
 /* Executes a plan over this listing, and another one when a file fails it (see restore_make). Files that failed leave
  * the list. commit: see restore_run_with. */
 int restore_with_list(struct replica *r, struct replica_list *files, const struct restore_options *o,

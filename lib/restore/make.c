@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/restore/internal.h"
+#include "lib/restore/v3.h"
 
 enum { WAYS_MAX = 16 };
 
@@ -49,16 +50,34 @@ int restore_with_list(struct replica *r, struct replica_list *files, const struc
 	return -1;
 }
 
+static int make_of_v3(struct replica *r, const struct v3_backups *old, const struct restore_target *target,
+                      const struct restore_options *o, struct restore_result *result, struct err *e)
+{
+	struct v3_plan plan;
+	int rc = v3_plan_make(old, target, &plan, e);
+
+	if (rc == 0)
+		rc = v3_run(r, &plan, o, result, e);
+	v3_plan_free(&plan);
+	return rc;
+}
+
 int restore_make(struct replica *r, const struct restore_target *target, bool check_bounds,
                  const struct restore_options *o, struct restore_plan *plan, struct restore_result *result,
                  struct err *e)
 {
 	struct replica_list files = { .items = NULL };
-	int rc = -1;
+	struct v3_backups old;
+	int rc;
 
 	*result = (struct restore_result){ .txid = 0 };
-	if (restore_plan_list(r, target, check_bounds, &files, plan, e) == 0)
+	plan->count = 0;
+	rc = restore_list(r, target, check_bounds, &files, &old, e);
+	if (rc == 0 && v3_is_better(&old, &files, target))
+		rc = make_of_v3(r, &old, target, o, result, e);
+	else if (rc == 0 && (rc = restore_plan_calc(&files, target, plan, e)) == 0)
 		rc = restore_with_list(r, &files, o, NULL, NULL, plan, result, e);
+	v3_free(&old);
 	replica_list_free(&files);
 	return rc;
 }

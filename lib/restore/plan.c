@@ -6,6 +6,7 @@
 
 #include "lib/base/text.h"
 #include "lib/restore/internal.h"
+#include "lib/restore/v3.h"
 
 /* One level's files in order, and the best of those seen so far that lead on from where the plan stands. */
 struct cursor {
@@ -24,8 +25,7 @@ static int compare(const void *pa, const void *pb)
 	return replica_item_compare(*(const struct replica_item *const *)pa, *(const struct replica_item *const *)pb);
 }
 
-/* <0, 0, >0: a time in milliseconds before, at, after one in nanoseconds. */
-static int compare_times(int64_t ms, int64_t ns)
+int restore_compare_times(int64_t ms, int64_t ns)
 {
 	__int128 a = (__int128)ms * 1000000;
 
@@ -35,7 +35,7 @@ static int compare_times(int64_t ms, int64_t ns)
 static bool admissible(const struct replica_item *item, const struct restore_target *t)
 {
 	return (t->txid == 0 || item->max_txid <= t->txid) &&
-	       (!t->has_time || compare_times(item->created_ms, t->time_ns) < 0);
+	       (!t->has_time || restore_compare_times(item->created_ms, t->time_ns) < 0);
 }
 
 static int search_begin(struct search *s, const struct replica_list *files, const struct restore_target *target,
@@ -205,29 +205,53 @@ int restore_plan_extend(const struct replica_list *files, uint64_t from_txid, ui
 	return rc;
 }
 
-static int check_time(const struct replica_list *files, int64_t time_ns, struct err *e)
+static void widen(const struct replica_list *files, int64_t *first, int64_t *last)
 {
-	int64_t first = INT64_MAX, last = INT64_MIN;
-
-	if (files->count == 0)
-		return err_set(e, ERR_UNAVAILABLE, "no backups found");
 	for (int i = 0; i < files->count; i++) {
 		int64_t t = files->items[i].created_ms;
 
-		first = t < first ? t : first;
-		last = t > last ? t : last;
+		*first = t < *first ? t : *first;
+		*last = t > *last ? t : *last;
 	}
-	if (compare_times(first, time_ns) > 0 || compare_times(last, time_ns) < 0)
-		return err_set(e, ERR_UNAVAILABLE, "timestamp does not exist");
-	return 0;
 }
 
-int restore_plan_list(struct replica *r, const struct restore_target *target, bool check_bounds,
-                      struct replica_list *files, struct restore_plan *plan, struct err *e)
+/* A remote place covers the times of its transactions and those of their uploads: Litestream takes the latter for bounds. */
+static int check_time(struct replica *r, const struct replica_list *files, const struct v3_backups *old, int64_t time_ns,
+                      struct err *e)
 {
+	struct replica_list uploads = { .items = NULL };
+	int64_t first = INT64_MAX, last = INT64_MIN;
+	int rc = 0;
+
+	widen(files, &first, &last);
+	v3_widen(old, &first, &last);
+	if (first > last)
+		return err_set(e, ERR_UNAVAILABLE, "no backups found");
+	if (!r->local && restore_compare_times(last, time_ns) < 0) {
+		rc = replica_list_levels(r, 0, LTX_LEVEL_MAX, false, &uploads, e);
+		widen(&uploads, &first, &last);
+		replica_list_free(&uploads);
+	}
+	if (rc == 0 && (restore_compare_times(first, time_ns) > 0 || restore_compare_times(last, time_ns) < 0))
+		rc = err_set(e, ERR_UNAVAILABLE, "timestamp does not exist");
+	return rc;
+}
+
+int restore_list(struct replica *r, const struct restore_target *target, bool check_bounds, struct replica_list *files,
+                 struct v3_backups *old, struct err *e)
+{
+	*old = (struct v3_backups){ .snapshots = { .items = NULL } };
 	if (replica_list_levels(r, 0, LTX_LEVEL_MAX, target->has_time, files, e) != 0)
 		return -1;
-	if (check_bounds && target->has_time && check_time(files, target->time_ns, e) != 0)
+	if (target->txid == 0 && v3_list(r, old, e) != 0)
+		return -1;
+	return check_bounds && target->has_time ? check_time(r, files, old, target->time_ns, e) : 0;
+}
+
+int restore_plan_list(struct replica *r, const struct restore_target *target, struct replica_list *files,
+                      struct restore_plan *plan, struct err *e)
+{
+	if (replica_list_levels(r, 0, LTX_LEVEL_MAX, target->has_time, files, e) != 0)
 		return -1;
 	return restore_plan_calc(files, target, plan, e);
 }
@@ -236,8 +260,12 @@ int restore_plan_make(struct replica *r, const struct restore_target *target, bo
                       struct restore_plan *plan, struct err *e)
 {
 	struct replica_list files = { .items = NULL };
-	int rc = restore_plan_list(r, target, check_bounds, &files, plan, e);
+	struct v3_backups old;
+	int rc = restore_list(r, target, check_bounds, &files, &old, e);
 
+	if (rc == 0)
+		rc = restore_plan_calc(&files, target, plan, e);
+	v3_free(&old);
 	replica_list_free(&files);
 	return rc;
 }

@@ -90,13 +90,30 @@ struct restore_result {
 int restore_run(struct replica *r, const struct restore_plan *plan, const struct restore_options *o,
                 struct restore_result *result, struct err *e);
 /*
- * restore_plan_make and restore_run in one. When a planned file turns out to be damaged or gone, and the others lead to
+ * restore_plan_make and restore_run in one. Where no TXID is asked for and a backup of Litestream v0.3 is the only or the
+ * newer one (v3.h), it is restored instead: *plan is empty then, and the result has no TXID. When a planned file turns out to be damaged or gone, and the others lead to
  * the very same TXID, it tells warn and goes on without it; else the first failure stands. *plan: what was planned
  * last.
  */
 int restore_make(struct replica *r, const struct restore_target *target, bool check_bounds,
                  const struct restore_options *o, struct restore_plan *plan, struct restore_result *result,
                  struct err *e);
+
+/*
+ * Several replicas of one database (count > 0): asks all of them and chooses the first whose plan reaches the highest
+ * TXID; v0.3 backups only where no replica has LTX files for it. o->warn hears of each replica that could not be asked
+ * or has a gap; o->cancel is looked at. When none has an answer: the first failure, or else that there is nothing.
+ */
+int restore_choose(struct replica *const *replicas, int count, const struct restore_target *target, bool check_bounds,
+                   const struct restore_options *o, int *chosen, struct err *e);
+/*
+ * restore_choose and restore_make in one. When the chosen replica fails on the way, another one that reaches the very same
+ * TXID is taken instead, and o->warn told; else the last failure stands. *chosen: the one that was used last, -1 = none.
+ * e may not be NULL.
+ */
+int restore_make_any(struct replica *const *replicas, int count, const struct restore_target *target, bool check_bounds,
+                     const struct restore_options *o, struct restore_plan *plan, struct restore_result *result,
+                     int *chosen, struct err *e);
 
 /*
  * PRAGMA quick_check / integrity_check on a file that nobody writes; its -wal and -journal are not looked at. The file

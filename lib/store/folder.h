@@ -33,8 +33,8 @@ enum {
 
 /*
  * Calls visit for each database, in the order of names; one that returns non-zero ends the scan with that value. Blocks.
- * path is where the file is (a link is resolved), relative its name below dir, "" for dir itself. What cannot be read below dir is
- * logged and left out. Errors: "failed to scan directory D: lstat D: no such file or directory", "failed to scan
+ * path is where the file is (a link is resolved), relative its name below dir, "" for dir itself. What cannot be read
+ * below dir is logged and left out. Errors: "failed to scan directory D: lstat D: no such file or directory", "failed to scan
  * directory D: syntax error in pattern".
  */
 int folder_scan(const struct folder_rule *rule,
@@ -44,11 +44,11 @@ int folder_scan(const struct folder_rule *rule,
  * Keeping a folder in sight, with inotify; all functions and callbacks are the loop thread's, the looking itself is done
  * by the pool. Callbacks may not free the folder.
  *
- * A new or changed file is looked at 250 ms after the first event; a new folder at once. A file that is deleted is lost
- * at once; one that is renamed, alone or with a folder above it, within a second, unless it is found again under its new name:
- * then it has moved. Everything is scanned anew every 5 minutes, after a lost event queue, and every 30 s while the
- * kernel gives no more watches (one error line says so and names fs.inotify.max_user_watches). A tree that vanishes loses
- * its databases and is looked for every 2 s.
+ * A new or changed file is looked at 250 ms after the first event; a new folder at once. A file that is deleted is
+ * lost at once; one that is renamed, alone or with a folder above it, when what is new has been looked at (10 s at
+ * most), unless it is found again there: then it has moved. Everything is scanned anew every 5 minutes, after a lost
+ * event queue, and every 30 s while the kernel gives no more watches (one error line says so and names
+ * fs.inotify.max_user_watches). A tree that vanishes loses its databases and is looked for every 2 s.
  */
 struct folder_options {
 	struct loop *loop;

@@ -84,7 +84,7 @@ char *tree_relative(const struct folder_node *n);
 enum {
 	FOLDER_DEBOUNCE_US = 250 * 1000,
 	FOLDER_MOVE_US = 10 * 1000,         /* the other half of a rename comes within it */
-	FOLDER_LEAVE_MAX_US = 1000 * 1000,
+	FOLDER_LEAVE_MAX_US = 10 * 1000 * 1000, /* busy all the time: not for ever */
 	FOLDER_RESCAN_US = 300 * 1000 * 1000,
 	FOLDER_BLIND_RESCAN_US = 30 * 1000 * 1000,
 	FOLDER_ABSENT_US = 2 * 1000 * 1000,
@@ -110,8 +110,9 @@ struct folder {
 	unsigned round; /* counts jobs */
 	struct loop_timer timer;
 	int64_t files_due_us, leaving_due_us, leaving_end_us, rescan_due_us;
+	int64_t trouble_step_us;      /* to the next scan while something cannot be looked at */
 	bool ready, absent, closing;
-	bool blind;                   /* some folder could not be watched in this round */
+	bool blind, trouble;          /* since the last scan began: something could not be watched, or looked at */
 	bool blind_told, limit_told, trouble_told;
 
 	/* The job, one at a time; its looks are the worker's while it runs. */

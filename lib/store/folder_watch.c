@@ -10,6 +10,7 @@
  * A rename is two events, or two findings of a scan, in either order. A database whose name is gone waits in `leaving`
  * until what is queued has been looked at: if its inode turned up under another name, it has moved.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
@@ -27,14 +28,17 @@ enum {
 
 static void arm(struct folder *f);
 
+/* It may be over soon, or last for ever: tried again ever later, and told once. */
 void folder_trouble(struct folder *f, const struct err *why)
 {
-	int64_t soon = os_mono_us() + FOLDER_BLIND_RESCAN_US;
-
-	if (f->rescan_due_us > soon)
-		f->rescan_due_us = soon;
+	if (!f->trouble) {
+		f->trouble_step_us = f->trouble_step_us ? f->trouble_step_us * 2 : FOLDER_BLIND_RESCAN_US;
+		if (f->trouble_step_us > FOLDER_RESCAN_US)
+			f->trouble_step_us = FOLDER_RESCAN_US;
+	}
+	f->trouble = true;
 	if (!f->trouble_told)
-		log_warn("cannot look at directory", LS("system", "store"), LS("dir", f->dir), LS("error", err_text(why)));
+		log_warn("cannot look at a part of directory", LS("system", "store"), LS("dir", f->dir), LS("error", err_text(why)));
 	f->trouble_told = true;
 }
 
@@ -253,6 +257,9 @@ void folder_watch_node(struct folder_node *n, const char *path)
 	n->watch.event = is_dir ? on_dir_event : on_file_event;
 	if (!loop_watch_add(f->o.loop, &n->watch, path, mask, &why) || err_is(&why, ERR_NOT_FOUND))
 		return;
+	/* What may not be watched may not be read either, and that will be said. */
+	if (why.sys == EACCES)
+		return;
 	f->blind = true;
 	if (!f->blind_told)
 		log_error("directory cannot be watched, it is scanned every 30s instead", LS("system", "store"), LS("dir", f->dir),
@@ -272,7 +279,7 @@ static void enqueue_dirs(struct folder_node *n)
 
 static void rescan(struct folder *f, int64_t now)
 {
-	f->blind = f->trouble_told = false;
+	f->blind = f->trouble = false;
 	f->rescan_due_us = now + FOLDER_RESCAN_US;
 	enqueue_dirs(f->root);
 }
@@ -282,6 +289,10 @@ static void at_rest(struct folder *f, int64_t now)
 {
 	int64_t interval = f->absent ? FOLDER_ABSENT_US : f->blind ? FOLDER_BLIND_RESCAN_US : FOLDER_RESCAN_US;
 
+	if (!f->trouble)
+		f->trouble_step_us = f->trouble_told = 0;
+	else if (f->trouble_step_us < interval)
+		interval = f->trouble_step_us;
 	if (f->rescan_due_us > now + interval)
 		f->rescan_due_us = now + interval;
 	if (!f->blind && f->blind_told && !f->absent) {

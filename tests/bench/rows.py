@@ -22,6 +22,8 @@ class Bench:
         self.idle_from, self.idle_for = (4, 10) if quick else (90, 60)
         self.commits = 10 if quick else 60
         self.flood_s = 3 if quick else 20
+        self.fleets = (1, 20) if quick else (1, 100, 1000, 5000)
+        self.sleep_after, self.minute = (5, 10) if quick else (20, 60)
         self.large_mb = 100 if quick else 1000
         self.many_base_mb, self.many = (2, 200) if quick else (20, 2000)
         self.made = {}

@@ -130,15 +130,16 @@ class Arrivals:
 # ---- a daemon ----
 
 class Daemon:
-    """`BINARY replicate DB file://REPLICA`. What it prints goes to REPLICA.log."""
+    """`BINARY replicate DB file://REPLICA`, or with a configuration file. What it prints goes to REPLICA.log."""
 
-    def __init__(self, binary, database, replica):
+    def __init__(self, binary, database, replica, config=None, environ=None):
         self.replica = replica
         self.log = replica + ".log"
         self.began = time.monotonic()
+        words = ["-config", config] if config else [database, "file://" + replica]
         with open(self.log, "wb") as log:
-            self.process = subprocess.Popen([binary, "replicate", database, "file://" + replica],
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment())
+            self.process = subprocess.Popen([binary, "replicate", *words], stdin=subprocess.DEVNULL, stdout=log,
+                                            stderr=log, env={**environment(), **(environ or {})})
         self.pid = self.process.pid
 
     def __enter__(self):
@@ -184,6 +185,12 @@ class Daemon:
 
     def peak(self):
         return self.kib("status", "VmHWM") / 1024
+
+    def descriptors(self):
+        return len(os.listdir("/proc/%d/fd" % self.pid))
+
+    def all_switches(self):
+        return sum(self.switches().values())
 
     def written(self):
         return int(self.fields("io")["write_bytes"])

@@ -79,6 +79,7 @@ class FakeS3:
         self.require_md5 = True
         self.ignore_range = False
         self.ignore_start_after = False
+        self.tells_region = True         # to those who may nothing else
         self.denied = set()              # operations without a right
         self.min_part = 5 << 20
         self.quota = None
@@ -299,6 +300,8 @@ class FakeS3:
 
     def _verify(self, request):
         text = request.headers.get("authorization", "")
+        if request.op == "HeadBucket" and not text:
+            raise Refusal(403, "", headers={"x-amz-bucket-region": self.region} if self.tells_region else {})
         match = re.match(r"^AWS4-HMAC-SHA256 Credential=([^/]+)/(\d{8})/([^/]+)/s3/aws4_request, "
                          r"SignedHeaders=([a-z0-9;-]+), Signature=([0-9a-f]{64})$", text)
         if not match:
@@ -514,6 +517,45 @@ class FakeS3:
                        % (shown(name), stamp, escape(o.etag, {'"': "&quot;"}), len(o.data)))
         out += ["<CommonPrefixes><Prefix>%s</Prefix></CommonPrefixes>" % shown(p) for p in prefixes]
         return 200, {"Content-Type": "application/xml"}, ("".join(out) + "</ListBucketResult>").encode()
+
+
+class Proxy:
+    """An HTTP proxy that leads every CONNECT to one port, whatever host was named."""
+
+    def __init__(self, port):
+        self.to, self.hosts = port, []
+        self.socket = socket.socket()
+        self.socket.bind(("127.0.0.1", 0))
+        self.socket.listen(64)
+        self.url = "http://127.0.0.1:%d" % self.socket.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            client, _ = self.socket.accept()
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client):
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += client.recv(1)
+        self.hosts.append(head.split(b" ")[1].decode())
+        server = socket.create_connection(("127.0.0.1", self.to))
+        client.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
+        threading.Thread(target=self._pump, args=(server, client), daemon=True).start()
+        self._pump(client, server)
+
+    @staticmethod
+    def _pump(source, sink):
+        try:
+            while True:
+                data = source.recv(65536)
+                if not data:
+                    break
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
 
 
 class Stream:

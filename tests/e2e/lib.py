@@ -286,7 +286,7 @@ class Test:
 
     def __init__(self, name, directory):
         self.name, self.dir, self.binary = name, os.path.join(directory, "t"), BINARY
-        self.daemons, self.daemon_count = [], 0
+        self.daemons, self.daemon_count, self.closing = [], 0, []
         os.mkdir(self.dir)
         # Nothing of the user's environment may steer the program.
         self.env = {k: v for k, v in os.environ.items()
@@ -389,7 +389,13 @@ class Test:
         if db is None:
             mine.close()
 
+    def on_close(self, function):
+        """To be called when the test has ended, the last one first."""
+        self.closing.append(function)
+
     def close(self, failed):
+        for function in reversed(self.closing):
+            function()
         for d in self.daemons:
             if d.alive():
                 d.process.kill()

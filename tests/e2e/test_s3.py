@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """S3 through the program: a fake server that verifies signatures and misbehaves (s3.md §9)."""
 
+import base64
 import hashlib
 import os
 import random
@@ -9,7 +10,7 @@ import signal
 import time
 
 import lib
-from fake_s3 import FakeS3, Object, rfc1123
+from fake_s3 import FakeS3, Object, Proxy
 
 LEVEL0 = r"^db/0000/[0-9a-f]{16}-[0-9a-f]{16}\.ltx$"
 
@@ -42,6 +43,10 @@ def failure(t, *args, timeout=60, env=None):
     return r.out + r.err
 
 
+def b64(data):
+    return base64.b64encode(data).decode()
+
+
 def blob(t, db, megabytes):
     """Rows that do not compress."""
     c = t.connect(db)
@@ -64,19 +69,25 @@ def test_round_trip(t):
     lib.contains(t.ok("ltx", s3.url("db")), "0000000000000001")
 
 
+def quiet(s3, seconds):
+    """Nothing was asked for so long."""
+    return not s3.requests or time.monotonic() - s3.requests[-1].when > seconds
+
+
+@lib.limit(120)
 def test_requests_are_few(t):
-    """At rest none; a write is one PUT; a start asks once."""
+    """At rest none; a write is one PUT."""
     s3, db = setup(t)
-    d = t.daemon("replicate", db, s3.url("db"))
-    d.wait_log("snapshot complete")
-    time.sleep(1)
+    lib.write_file(t.path("c.yml"), ("levels: [{interval: 24h}]\nsnapshot: {interval: 240h}\ndbs:\n  - path: %s\n"
+                                     "    replica: {url: '%s'}\n" % (db, s3.url("db"))).encode())
+    d = t.daemon("replicate", "-config", t.path("c.yml"))
+    d.wait_log("ltx file uploaded")
+    t.wait(lambda: quiet(s3, 4), "four seconds without a request", 60)
     before = len(s3.requests)
-    time.sleep(2)
-    lib.equal(len(s3.requests), before, "requests at rest")
     t.insert(db, 1)
     t.wait(lambda: len(s3.requests) > before, "the PUT")
-    time.sleep(0.5)
-    lib.equal(len(s3.requests), before + 1, "requests for one write")
+    time.sleep(1)
+    lib.equal([r.op for r in s3.requests[before:]], ["PutObject"], "requests for one write")
     lib.equal(d.stop(), 0)
 
 
@@ -143,6 +154,59 @@ def test_kms_key(t):
     put = s3.of("PutObject")[0]
     lib.equal(put.headers["x-amz-server-side-encryption"], "aws:kms")
     lib.equal(put.headers["x-amz-server-side-encryption-aws-kms-key-id"], "alias/x")
+
+
+def golden_rows(folder, name):
+    with open(os.path.join(folder, name)) as f:
+        return [line.rstrip("\n").split("\t") for line in f if line.strip()]
+
+
+def seconds(stamp):
+    import datetime
+    return datetime.datetime.fromisoformat(stamp.replace("Z", "+00:00")).timestamp()
+
+
+@lib.limit(300)
+def test_replicas_of_litestream(t):
+    """Buckets that Litestream wrote: every TXID and time gives the bytes that Litestream restores."""
+    golden = os.path.join(os.environ.get("RIVULET_SHARED") or os.path.join(lib.ROOT, "..", "shared"), "data", "golden")
+    if not os.path.isdir(os.path.join(golden, "s3-levels")):
+        lib.skip("there is no golden data in " + golden)
+    s3, db = setup(t)
+    tried = 0
+    for case in ("s3-levels", "s3-retained"):
+        folder = os.path.join(golden, case)
+        for key, size, stamp, modified in golden_rows(folder, "s3.tsv"):
+            data = lib.read_file(os.path.join(folder, "s3", key))
+            lib.equal(len(data), int(size), key)
+            s3.objects[key] = Object(data, {"x-amz-meta-litestream-timestamp": stamp}, when=seconds(modified))
+        for flag, table in (("-txid", "expect.tsv"), ("-timestamp", "times.tsv")):
+            for target, want, *_ in golden_rows(folder, table):
+                args = [] if target == "latest" else [flag, target]
+                r = t.run("restore", *args, "-force", "-o", t.path("g.db"), s3.url(case))
+                tried += 1
+                if want != "ERROR":
+                    lib.check(r.code == 0, "%s %s %s" % (case, target, r))
+                    lib.equal(hashlib.sha256(lib.read_file(t.path("g.db"))).hexdigest(), want, "%s %s" % (case, target))
+                elif table == "expect.tsv":
+                    lib.check(r.code == 1, "%s %s should fail: %s" % (case, target, r))
+    lib.check(tried > 150, str(tried))
+
+
+def test_v03_backups(t):
+    """Generations of Litestream v0.3 beside LTX files, found through folders of keys."""
+    golden = os.path.join(os.environ.get("RIVULET_SHARED") or os.path.join(lib.ROOT, "..", "shared"), "data", "golden", "v03")
+    if not os.path.isdir(golden):
+        lib.skip("there is no golden data in " + golden)
+    s3, db = setup(t)
+    top = os.path.join(golden, "replica")
+    for folder, _, names in os.walk(top):
+        for name in names:
+            path = os.path.join(folder, name)
+            s3.objects["old/" + os.path.relpath(path, top)] = Object(lib.read_file(path), {}, when=os.path.getmtime(path))
+    rows = [r for r in golden_rows(golden, "expect.tsv") if r[0] == "latest"]
+    restore(t, s3, path="old", name="v.db")
+    lib.equal(hashlib.sha256(lib.read_file(t.path("v.db"))).hexdigest(), rows[0][1])
 
 
 # ---- sizes ----
@@ -695,6 +759,157 @@ def test_keys_that_expire_are_renewed(t):
     t.wait(lambda: s3.count("PutObject", 200) >= 2, "the second upload", 20)
     lib.check(len(m.asked) >= 2, "%d fetches of keys" % len(m.asked))
     d.stop()
+
+
+# ---- deletes ----
+
+def delete_many(t, s3, db, **params):
+    """A daemon whose first compaction lets go of several files at once."""
+    lib.write_file(t.path("c.yml"), ("l0-retention: 1ms\nlevels: [{interval: 4s}]\nsnapshot: {interval: 240h}\ndbs:\n"
+                                     "  - path: %s\n    replica: {url: '%s', sync-interval: 50ms}\n"
+                                     % (db, s3.url("db", **params))).encode())
+    d = t.daemon("replicate", "-config", t.path("c.yml"))
+    d.wait_log("ltx file uploaded")
+    for n in range(2, 8):
+        t.insert(db, 1)
+        t.wait(lambda: s3.count("PutObject", 200) >= n, "upload %d" % n)
+    return d
+
+
+@lib.limit(120)
+def test_deletes_come_in_batches(t):
+    s3, db = setup(t)
+    d = delete_many(t, s3, db)
+    t.wait(lambda: s3.count("DeleteObjects", 200) >= 1, "a batch", 30)
+    r = s3.of("DeleteObjects")[0]
+    lib.equal(r.headers["content-md5"], b64(hashlib.md5(r.body).digest()))
+    lib.check(r.body.count(b"<Key>") > 1 and b"<Quiet>true</Quiet>" in r.body, r.body)
+    d.stop()
+    lib.equal(lib.dump(restore(t, s3)), lib.dump(db))
+
+
+@lib.limit(120)
+def test_deletes_without_md5(t):
+    s3, db = setup(t)
+    d = delete_many(t, s3, db, requireContentMD5="false")
+    t.wait(lambda: s3.count("DeleteObjects", 200) >= 1, "a batch", 30)
+    r = s3.of("DeleteObjects")[0]
+    lib.check("content-md5" not in r.headers)
+    lib.equal(r.headers["x-amz-sdk-checksum-algorithm"], "CRC32")
+    d.stop()
+
+
+@lib.limit(120)
+def test_deletes_one_by_one_where_batches_are_unknown(t):
+    s3, db = setup(t)
+    s3.batch_delete = False
+    d = delete_many(t, s3, db)
+    t.wait(lambda: s3.count("DeleteObject", 204) >= 3, "single deletes", 30)
+    lib.equal(s3.count("DeleteObjects"), 1, "batches tried")
+    d.stop()
+
+
+@lib.limit(120)
+def test_keys_that_cannot_be_deleted(t):
+    s3, db = setup(t)
+    s3.denied = {"delete:db/0000/%016x-%016x.ltx" % (n, n) for n in range(2, 5)}
+    d = delete_many(t, s3, db)
+    d.wait_log("could not delete", 30)
+    t.wait(lambda: "Access Denied" in d.text(), "the reason", 10)
+    s3.denied = set()
+    lib.check(d.alive())
+    d.stop()
+    lib.equal(lib.dump(restore(t, s3)), lib.dump(db))
+
+
+# ---- TLS ----
+
+def certificate(t, *names):
+    """A certificate for those DNS names by a CA of the test; returns the server's context and the CA's file."""
+    import shutil
+    import ssl
+    import subprocess
+    if not shutil.which("openssl"):
+        lib.skip("there is no openssl program to make certificates with")
+
+    def openssl(*args):
+        subprocess.run(["openssl", *args], check=True, cwd=t.dir, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=Test CA", "-keyout", "ca.key",
+            "-out", "ca.pem")
+    openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-keyout", "s.key", "-out", "s.csr")
+    lib.write_file(t.path("ext"), ("subjectAltName=" + ",".join("DNS:" + name for name in names)).encode())
+    openssl("x509", "-req", "-in", "s.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "30",
+            "-extfile", "ext", "-out", "s.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(t.path("s.pem"), t.path("s.key"))
+    return context, t.path("ca.pem")
+
+
+def test_over_tls(t):
+    context, ca = certificate(t, "localhost")
+    s3, db = setup(t, tls=context)
+    blob(t, db, 6)
+    url = s3.url("db").replace("127.0.0.1", "localhost")
+    env = {"SSL_CERT_FILE": ca}
+    t.ok("replicate", "-once", db, url, env=env)
+    t.ok("restore", "-o", t.path("o.db"), url, env=env)
+    lib.equal(lib.dump(t.path("o.db")), lib.dump(db))
+    lib.contains(failure(t, "restore", "-o", t.path("no.db"), url), "certificate")
+    lib.contains(failure(t, "restore", "-o", t.path("no.db"), s3.url("db"), env=env), "name")
+    t.ok("restore", "-o", t.path("any.db"), s3.url("db", skipVerify="true"))
+
+
+AMAZON = ("*.s3.us-east-1.amazonaws.com", "*.s3.eu-west-3.amazonaws.com", "*.s3-accesspoint.eu-west-3.amazonaws.com")
+
+
+def amazon(t, **options):
+    """Amazon's hosts, by way of a proxy."""
+    context, ca = certificate(t, *AMAZON)
+    s3, db = setup(t, tls=context, virtual_host=True, region="eu-west-3", **options)
+    proxy = Proxy(s3.port)
+    t.env.update(SSL_CERT_FILE=ca, HTTPS_PROXY=proxy.url)
+    return s3, db, proxy
+
+
+def test_region_is_found_out(t):
+    s3, db, proxy = amazon(t)
+    t.ok("replicate", "-once", db, "s3://bucket/db")
+    t.ok("restore", "-o", t.path("o.db"), "s3://bucket/db")
+    lib.equal(lib.dump(t.path("o.db")), lib.dump(db))
+    lib.equal(s3.count("HeadBucket"), 2)
+    lib.check("authorization" not in s3.of("HeadBucket")[0].headers)
+    lib.equal(set(proxy.hosts), {"bucket.s3.us-east-1.amazonaws.com:443", "bucket.s3.eu-west-3.amazonaws.com:443"})
+    lib.equal(sum(1 for r in s3.requests if r.status >= 400 and r.op != "HeadBucket"), 0)
+
+
+def test_region_that_was_set_wrong(t):
+    s3, db, proxy = amazon(t)
+    out = t.ok("replicate", "-once", db, "s3://bucket/db?region=us-east-1")
+    lib.contains(out, "another region")
+    lib.equal(s3.count("PutObject", 200), 1)
+
+
+def test_redirect_to_another_region(t):
+    s3, db, proxy = amazon(t)
+    s3.fault("ListObjectsV2", status=301, code="PermanentRedirect",
+             extra="<Endpoint>bucket.s3.eu-west-3.amazonaws.com</Endpoint>")
+    t.ok("replicate", "-once", db, "s3://bucket/db?region=us-east-1")
+    lib.equal(s3.count("PutObject", 200), 1)
+
+
+def test_region_from_the_environment(t):
+    s3, db, proxy = amazon(t)
+    s3.tells_region = False
+    s3.denied = {"GetBucketLocation"}
+    t.ok("replicate", "-once", db, "s3://bucket/db", env={"AWS_REGION": "eu-west-3"})
+    lib.contains(failure(t, "restore", "-o", t.path("o.db"), "s3://bucket/db"), "region")
+
+
+def test_access_point(t):
+    s3, db, proxy = amazon(t, bucket="ap-123456789012")
+    t.ok("replicate", "-once", db, "s3://arn:aws:s3:eu-west-3:123456789012:accesspoint/ap/db")
+    lib.equal(set(proxy.hosts), {"ap-123456789012.s3-accesspoint.eu-west-3.amazonaws.com:443"})
+    lib.check(all(re.match(LEVEL0, key) for key in s3.objects), str(list(s3.objects)))
 
 
 # ---- what users see ----

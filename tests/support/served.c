@@ -116,7 +116,8 @@ static void tls_begin(struct wire *w, const struct identity *id)
 	br_ssl_engine_set_buffer(&w->tls->eng, w->tls_buffer, BR_SSL_BUFSIZE_BIDI, 1);
 	memset(seed, w->number, sizeof(seed));
 	br_ssl_engine_inject_entropy(&w->tls->eng, seed, sizeof(seed));
-	br_ssl_server_set_cache(w->tls, &w->server->sessions.vtable);
+	if (!w->server->no_sessions)
+		br_ssl_server_set_cache(w->tls, &w->server->sessions.vtable);
 	br_ssl_server_reset(w->tls);
 	br_sslio_init(&w->io, &w->tls->eng, socket_read, &w->fd, socket_write, &w->fd);
 }

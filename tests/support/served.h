@@ -33,6 +33,7 @@ struct served {
 	void (*serve)(struct wire *w, void *ctx);
 	void *ctx;
 	const char *certificate, *key; /* PEM, may be a chain; NULL = plain */
+	bool no_sessions; /* remember none: BearSSL's cache is for one thread */
 	/* the server's */
 	int fd, port;
 	atomic_int connections, requests;

@@ -239,17 +239,6 @@ static void each_case(void (*fn)(const char *name))
 
 /* ---- the tests ---- */
 
-static void try_expect(const char *name)
-{
-	char path[1024];
-
-	if (is_v03(name) || !find_replica(name, path)) {
-		untried++;
-		return;
-	}
-	try_file(name, path, "expect.tsv");
-}
-
 /* Modification times are a file replica's times; on S3 the times are metadata, and that is another kind's matter. */
 static void set_times(const char *name, const char *copy)
 {
@@ -273,25 +262,42 @@ static void set_times(const char *name, const char *copy)
 		fclose(f);
 }
 
+static bool copy_with_times(const char *name, char path[1024])
+{
+	char from[1024];
+
+	snprintf(from, sizeof(from), "%s/%s/replica", golden, name);
+	if (!exists(from) ||
+	    !run("rm -rf \"$2\"; mkdir -p \"$2\" && cp -r \"$1\" \"$2\" && chmod -R u+w \"$2\"", from, tmppath("copy")))
+		return false;
+	set_times(name, tmppath("copy"));
+	snprintf(path, 1024, "%s", tmppath("copy/replica")); /* its buffer is used again */
+	return true;
+}
+
+static void try_expect(const char *name)
+{
+	char path[1024];
+
+	/* The times of v0.3 files decide which of the two formats is the newer one. */
+	if (is_v03(name) ? !copy_with_times(name, path) : !find_replica(name, path)) {
+		untried++;
+		return;
+	}
+	try_file(name, path, "expect.tsv");
+}
+
 static void try_times(const char *name)
 {
-	char path[1024], from[1024];
+	char path[1024];
 
 	snprintf(path, sizeof(path), "%s/%s/times.tsv", golden, name);
 	if (!exists(path))
 		return;
-	snprintf(from, sizeof(from), "%s/%s/replica", golden, name);
-	if (is_v03(name) || !exists(from)) {
+	if (copy_with_times(name, path))
+		try_file(name, path, "times.tsv");
+	else
 		untried++;
-		return;
-	}
-	if (!run("rm -rf \"$2\"; mkdir -p \"$2\" && cp -r \"$1\" \"$2\" && chmod -R u+w \"$2\"", from, tmppath("copy"))) {
-		untried++;
-		return;
-	}
-	set_times(name, tmppath("copy"));
-	snprintf(path, sizeof(path), "%s", tmppath("copy/replica")); /* its buffer is used again */
-	try_file(name, path, "times.tsv");
 }
 
 static void report(void)

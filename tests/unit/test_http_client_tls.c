@@ -359,6 +359,38 @@ TEST(big_bodies)
 	stop();
 }
 
+static void *ask_often(void *ctx)
+{
+	struct web *w = ctx;
+
+	for (int i = 0; i < 6; i++) {
+		if (web_ask(w, client, "https://localhost:%d/", server.port) < 0)
+			break;
+		if (i % 3 == 2)
+			http_client_close_idle(client);
+	}
+	return NULL;
+}
+
+TEST(many_threads_share_a_client)
+{
+	struct http_client_options o = { .ca_file = file_of("ca.pem", CERTS_CA), .pool_idle_max = 2 };
+	static struct web webs[6];
+	pthread_t threads[6];
+
+	CHECK_OK(start(CERTS_GOOD, CERTS_LEAF_KEY, o), &err);
+	server.no_sessions = true;
+	memset(webs, 0, sizeof(webs));
+	for (int i = 0; i < 6; i++)
+		CHECK_INT(pthread_create(&threads[i], NULL, ask_often, &webs[i]), 0);
+	for (int i = 0; i < 6; i++)
+		pthread_join(threads[i], NULL);
+	for (int i = 0; i < 6; i++)
+		CHECK_OK(webs[i].rc, &webs[i].e);
+	CHECK_INT(atomic_load(&server.requests), 36);
+	stop();
+}
+
 TEST(failing_calls)
 {
 	struct http_client_options o = { .ca_file = file_of("ca.pem", CERTS_CA) };
@@ -389,14 +421,35 @@ TEST(pem_texts)
 	struct trust *t = calloc(1, sizeof(*t));
 	static const char mixed[] = "rubbish\n" CERTS_CA "# a comment\n" CERTS_LEAF_KEY CERTS_OTHER CERTS_CA
 	                            "-----BEGIN CERTIFICATE-----\nMIIB!!!\n-----END CERTIFICATE-----\n" CERTS_GOOD
-	                            "-----BEGIN CERTIFICATE-----\nMIIBizCCATKgAwIBAgIBCTAKB\n-----END CERTIFICATE-----\n";
+	                            "-----BEGIN CERTIFICATE-----\nMIIBizCCATKgAwIBAgIBCTAKB\n-----END CERTIFICATE-----\n"
+	                            "-----BEGIN CERTIFICATE-----\nMIIBizCC\n" CERTS_GOOD "-----BEGIN CERTIFICATE-----";
 
 	CHECK_OK(trust_add_pem(t, (const uint8_t *)mixed, sizeof(mixed) - 1, &err), &err);
 	CHECK_INT(t->count, 3); /* one stood there twice */
-	CHECK_INT(t->skipped, 2);
+	CHECK_INT(t->skipped, 4);
 	CHECK_INT(t->anchors[0].flags, BR_X509_TA_CA);
 	CHECK_INT(t->anchors[2].flags, 0);
 	trust_free(t);
+}
+
+TEST(folders)
+{
+	const char *dir = tmppath("certs");
+	struct trust *t;
+
+	CHECK_OK(os_dir_make(dir, &(struct os_owner){ .mode = 0700, .uid = (uint32_t)-1, .gid = (uint32_t)-1 }, &err), &err);
+	CHECK_INT(trust_load_folder(dir, &t, &err), -1);
+	CHECK(strstr(err.text, "/certs: holds no usable certificate") != NULL);
+	file_of("certs/ca.pem", CERTS_CA);
+	file_of("certs/0123abcd.0", CERTS_CA);
+	file_of("certs/other.crt", CERTS_OTHER);
+	file_of("certs/README", "Nothing here.\n");
+	CHECK_OK(trust_load_folder(dir, &t, &err), &err);
+	CHECK_INT(t->count, 2);
+	CHECK(strstr(t->source, "/certs") != NULL);
+	trust_free(t);
+	CHECK_INT(trust_load_folder(tmppath("missing"), &t, &err), -1);
+	CHECK_INT(err.code, ERR_NOT_FOUND);
 }
 
 /* Is that record one of these anchors? Its length in *len. */

@@ -586,7 +586,7 @@ TEST(a_lost_queue)
 /* A mount over the folder, or an exchange while nobody listens: the watch is that of the old folder. */
 TEST(another_folder_under_the_name)
 {
-	struct os_fault_plan no_watches = { .mode = OS_FAULT_FROM, .at = 1, .calls = OS_CALL_WATCH, .errnum = EACCES };
+	struct os_fault_plan no_watches = { .mode = OS_FAULT_FROM, .at = 1, .calls = OS_CALL_WATCH, .errnum = ENOSPC };
 
 	CHECK_OK(begin("exchange"), &err);
 	CHECK_OK(make_tree(), &err);
@@ -618,6 +618,40 @@ TEST(unreadable_is_not_gone)
 	CHECK(until_in(310 * 1000 * 1000, 4, 0, 0));
 	end();
 	os_fault_clock(0, 0);
+}
+
+/* A folder that may not be read, like lost+found, does not keep us busy. */
+TEST(one_unreadable_folder)
+{
+	int wakes = 0;
+
+	if (geteuid() == 0 && seteuid(65534))
+		SKIP("root reads everything");
+	snprintf(top, sizeof(top), "/tmp/rivulet-folder-XXXXXX"); /* the program's own folder is not open to another user */
+	if (!mkdtemp(top) || make_tree() || chmod(at("sub/deep"), 0)) {
+		(void)!seteuid(getuid());
+		SKIP("no folder can be made as another user");
+	}
+	bool fine = start("*.db", true) && until(2, 0, 0);
+
+	os_fault_clock(1700000000000, os_mono_us());
+	for (int64_t end_us = os_mono_us() + INT64_C(3600) * 1000 * 1000; fine && os_mono_us() < end_us;) {
+		int64_t due = loop_next_due(loop);
+
+		wakes++;
+		if (!pool_pending(pool) && due > os_mono_us())
+			os_fault_clock_advance(due - os_mono_us());
+		fine = !loop_once(loop, pool_pending(pool) ? 1000 : 0, &err);
+	}
+	fine = fine && found == 2 && lost == 0;
+	end();
+	os_fault_clock(0, 0);
+	(void)!chmod(at("sub/deep"), 0700);
+	os_dir_remove_all(top, NULL);
+	(void)!seteuid(getuid());
+	CHECK(fine);
+	/* Some 15 scans an hour, of two or three jobs each. */
+	CHECK(wakes < 150);
 }
 
 TEST(freed_while_looking)
