@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* Names to addresses: getaddrinfo() on a thread that may be left behind. */
-#include <assert.h>
 #include <netdb.h>
 #include <pthread.h>
 #include <signal.h>
