@@ -238,11 +238,11 @@ void store_free(struct store *s)
 	if (!s)
 		return;
 	s->stopping = true;
+	loop_off_wake(s->o.loop, s);
 	give_up(s, s->first);
 	give_up(s, s->leaving);
 	loop_timer_clear(s->o.loop, &s->slow_timer);
 	loop_timer_clear(s->o.loop, &s->dead_timer);
-	loop_off_wake(s->o.loop, on_wake, s);
 	pool_free(s->pool);
 	pool_free(s->outlet_pool);
 	free_list(s->first);
