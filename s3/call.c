@@ -23,7 +23,6 @@ struct progress {
 	int moves;
 	bool once, clock_fixed, keys_renewed;
 	char elsewhere[256]; /* host of a redirect; "" = the usual one */
-	bool elsewhere_ok;   /* the redirect's host is not ours to refuse */
 };
 
 void s3_call_param(struct s3_call *call, const char *name, const char *value)
