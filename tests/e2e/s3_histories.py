@@ -71,10 +71,12 @@ def steps(t, server):
     for n, state in enumerate(states):
         lib.equal(lib.dump(restore(t, server, url, "-txid", "%016x" % (n + 1))), state, "TXID %d" % (n + 1))
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(times[n])) + ".%03dZ" % (times[n] % 1 * 1000)
-        lib.equal(lib.dump(restore(t, server, url, "-timestamp", stamp)), state, "the time after TXID %d" % (n + 1))
+        if n + 1 < len(states):  # a time behind everything that is there is refused, as by Litestream
+            lib.equal(lib.dump(restore(t, server, url, "-timestamp", stamp)), state, "the time after TXID %d" % (n + 1))
     rows = t.ok("ltx", url, env=server.env).splitlines()[1:]
     lib.equal([row.split()[1] for row in rows], ["%016x" % n for n in (1, 2, 3, 4)], "ltx")
-    lib.contains("\n".join(t.error("restore", "-txid", "%016x" % 9, "-o", t.path("no.db"), url, env=server.env)), "0000000009")
+    lib.equal(t.error("restore", "-txid", "%016x" % 9, "-o", t.path("no.db"), url, env=server.env),
+              ["Error: no matching backup files available"], "a TXID that is not there")
 
 
 def large(t, server, megabytes=16):
