@@ -101,3 +101,61 @@ def test_outage(t):
     files = len([r for r in server.requests()[asked:] if r.startswith("PUT") and "/0000/" in r])
     lib.check(files <= len(oracle.files_of(t, "s3", "objects", "backup")) + 3, "files were sent several times: %d" % files)
     lib.check(d.text().count("level=ERROR") <= 4, d.text())
+
+
+# ---- the lock ----
+
+def locked(t, server, db, name):
+    """A daemon that wants its replica for itself."""
+    return s3_histories.start(t, server, s3_histories.config(t, [(db, server.url("backup", "app"),
+                                                                  ["lease: true", "sync-interval: 100ms"])],
+                                                             top="socket: {enabled: true, path: '%s'}\n" % t.path(name + ".sock"),
+                                                             name=name + ".yml"))
+
+
+@lib.limit(180)
+def test_lease(t):
+    """A second daemon for the same place is kept out, and takes over when the first one stops; nothing is mixed up."""
+    server = s3_servers.versity(t)
+    server.bucket("backup")
+    one, two = t.database("one/app.db", rows=10), t.database("two/app.db", rows=20)
+    first = locked(t, server, one, "first")
+    first.wait_log("ltx file uploaded", 30)
+    lib.contains(first.text(), "replica is locked for us")
+    second = locked(t, server, two, "second")
+    second.wait_log("held by", 30)
+    lib.contains(second.text(), ":%d until" % first.pid)
+    listed = t.ok("list", "-socket", t.path("second.sock"))
+    lib.contains(listed, "paused")
+    url = server.url("backup", "app")
+    for _ in range(3):
+        t.insert(one, 5)
+        t.insert(two, 7)
+        time.sleep(0.3)
+    t.wait(lambda: lib.dump(s3_histories.restore(t, server, url)) == lib.dump(one), "what the first one has", 30)
+    lib.equal(second.text().count("ltx file uploaded"), 0, "uploads of the second one")
+    r = t.run("replicate", "-once", "-config", t.path("second.yml"), env=server.env)
+    lib.check(r.code == 1, "%r" % r)
+    lib.equal(first.stop(), 0, "exit status")
+    second.wait_log("ltx file uploaded", 60)
+    t.wait(lambda: lib.dump(s3_histories.restore(t, server, url)) == lib.dump(two), "what the second one has", 30)
+    lib.check("paused" not in t.ok("list", "-socket", t.path("second.sock")))
+    # Whoever is killed leaves a lock behind, which the next one waits for; who is kept out ends at once when asked.
+    second.kill()
+    third = locked(t, server, one, "first")
+    third.wait_log("held by", 30)
+    lib.equal(third.stop(timeout=20), 0, "exit status")
+    lib.check(lib.dump(s3_histories.restore(t, server, url)) == lib.dump(two), "the replica of the second one")
+
+
+@lib.limit(120)
+def test_lease_is_kept_at_rest(t):
+    """It does not lapse while nobody writes (the lock lasts for a minute, so this one takes as long)."""
+    server = s3_servers.versity(t)
+    server.bucket("backup")
+    first = locked(t, server, t.database("one/app.db"), "first")
+    first.wait_log("ltx file uploaded", 30)
+    time.sleep(63)
+    second = locked(t, server, t.database("two/app.db"), "second")
+    second.wait_log("held by", 30)
+    lib.equal((first.stop(), second.text().count("ltx file uploaded")), (0, 0))
