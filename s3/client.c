@@ -87,7 +87,8 @@ static int create(const struct s3_settings *s, struct s3_client **out, struct er
 	const struct http_client_options o = { .skip_verify = s->skip_verify, .pool_idle_max = s->concurrency + 1,
 		.idle_timeout_ms = 60000, .pool_idle_ms = 60000 };
 	if (copy_settings(s, &c->settings, e) != 0 || http_client_create(&o, &c->http, e) != 0 ||
-	    s3_credentials_create(s->access_key_id, s->secret_access_key, s->session_token, s->region, &c->credentials, e) != 0) {
+	    s3_credentials_create(s->access_key_id, s->secret_access_key, s->session_token, s->region, &c->credentials,
+	                          e) != 0) {
 		destroy(c);
 		return -1;
 	}
@@ -167,7 +168,7 @@ void s3_client_set_clock(struct s3_client *c, int64_t server_ms)
 	c->clock_is_known = true;
 	pthread_mutex_unlock(&c->lock);
 	if (news)
-		log_warn("the clock of this machine and that of the S3 endpoint differ: requests are signed with the latter",
+		log_warn("the clocks of this machine and of the S3 endpoint differ: requests are signed by the latter",
 		         LS("bucket", c->settings.bucket), LD("offset", off * 1000000));
 }
 
