@@ -22,6 +22,7 @@
 enum {
 	BACKOFF_MAX_MS = 5 * 60 * 1000,
 	BACKOFF_FULL_MAX_MS = 5 * 1000,      /* a full disk heals when somebody makes room: look often */
+	BACKOFF_BUSY_MAX_MS = 10 * 1000,     /* another has the lock, which lapses within a minute of its end */
 	BACKOFF_WAITED_US = 1000 * 1000,     /* at most, while somebody waits */
 	ERROR_LOG_EVERY_US = 30 * 1000 * 1000,
 	SLOW_LOOK_US = 20 * 1000 * 1000,     /* catches what inotify cannot see */
@@ -87,6 +88,9 @@ struct outlet {
 	int64_t sync_interval_ms;
 	int max_upload_files;
 	bool busy;              /* a job has it: an upload or the levels' work */
+	bool holding;           /* a job prolongs its lock */
+	bool refused;           /* another has its lock, or it cannot have any */
+	atomic_bool no_levels;  /* the levels' work gives up */
 	bool position_known;
 	bool snapshot_wanted;   /* what it needs next is gone: only a snapshot leads on */
 	bool levels_need_db;
@@ -119,7 +123,6 @@ struct managed {
 	uint8_t state;                /* enum managed_state */
 	uint8_t stop;                 /* enum stop_step */
 	atomic_bool cancel;           /* jobs give up */
-	atomic_bool no_levels;        /* the levels' work gives up */
 
 	/* the database side */
 	bool syncing;              /* a job has db */
@@ -267,12 +270,15 @@ void outlets_start(struct managed *m); /* as if nothing had failed yet */
 void outlets_started(struct managed *m, const struct db_sync_result *first);
 void outlets_reset(struct managed *m);
 bool outlets_busy(const struct managed *m);
+bool outlets_hold(const struct managed *m);    /* a lock of one is ours */
 bool outlets_drained(const struct managed *m); /* all hold everything */
 bool outlet_drained(const struct outlet *o);
 void outlets_apply_policy(struct store *s);
+void outlets_no_levels(struct managed *m, bool stop);
 
 /* ---- outlet_jobs.c ---- */
 bool outlet_begin_upload(struct outlet *o, int max_files); /* false: no memory */
+void outlet_begin_hold(struct outlet *o);                  /* its lock is kept, beside whatever else runs */
 void outlet_begin_levels(struct outlet *o);                /* or makes sure that it will be asked again */
 void outlet_last_upload(struct outlet *o);
 

@@ -210,7 +210,7 @@ static void give_up(struct store *s, struct managed *first)
 	s->interrupted = true;
 	for (struct managed *m = first; m; m = m->next) {
 		atomic_store(&m->cancel, true);
-		atomic_store(&m->no_levels, true);
+		outlets_no_levels(m, true);
 	}
 }
 
