@@ -80,8 +80,12 @@ opt       = $(if $(filter $(HOT),$(1)),$(subst -Os,-O2,$(CFLAGS)),$(CFLAGS))
 F_ship   := -fPIE -fstack-protector-strong -fvisibility=hidden -ffunction-sections -fdata-sections \
             -fno-asynchronous-unwind-tables -fno-unwind-tables
 CC_ship  := $(MUSL_CC)
-# The tests use these two of SQLite's.
-D_ship    = -DSQLITE_OMIT_DESERIALIZE -DSQLITE_UNTESTABLE
+# What only the tests use of SQLite; the rest of what the program never asks of it goes with scripts/sqlite-trim.
+# Together 152 KB.
+D_ship    = -DSQLITE_UNTESTABLE $(addprefix -DSQLITE_OMIT_,DESERIALIZE ALTERTABLE ANALYZE REINDEX EXPLAIN FOREIGN_KEY \
+            VIRTUALTABLE AUTOMATIC_INDEX OR_OPTIMIZATION LIKE_OPTIMIZATION BETWEEN_OPTIMIZATION TRUNCATE_OPTIMIZATION \
+            FLAG_PRAGMAS SCHEMA_PRAGMAS INTROSPECTION_PRAGMAS)
+TRIM_ship = $(shell cksum <scripts/sqlite-trim)
 CC_test   = $(CC)
 F_test    = -O1 -g -DOS_FAULTS=1 -pthread $(TEST_CFLAGS)
 CC_asan   = $(CC)
@@ -103,12 +107,13 @@ define link
 	@mkdir -p $(@D)
 	$(Q)$(CC_$(1)) $(F_$(1)) -o $@ $(2) $(filter %.o %.a,$^) -lm
 endef
+dep = $(CC_$(1)) -w $(F_$(1)) $(D_$(1)) $(opt_$(1)) $(DEP_$(firstword $(subst /, ,$*)))
 # The objects of the dependencies may be shared by several checkouts (DEPS_DIR): their folder is named after their
 # flags, and each file appears by a rename, so that no one ever sees another's half-written or differing one.
 define flavour
 O_$(1)  := $(B)/obj/$(1)
 ID_$(1) := $$(shell printf '%s' '$$(CC_$(1)) $(if $(filter ship,$(1)),$$(CFLAGS)) $$(F_$(1)) $$(D_$(1)) \
-            $$(DEP_sqlite) $$(DEP_libyaml) $$(DEP_bearssl)' | cksum | cut -c 1-6)
+            $$(DEP_sqlite) $$(DEP_libyaml) $$(DEP_bearssl) $$(TRIM_$(1))' | cksum | cut -c 1-6)
 X_$(1)  := $$(DEPS_DIR)/obj-$(1)-$$(ID_$(1))
 L_$(1)  := $$(O_$(1))/libours.a $$(X_$(1))/libdeps.a $(if $(filter ship test,$(1)),,$$(X_test)/libdeps.a)
 S_$(1)  := $$(SUPPORT:%.c=$$(O_$(1))/%.o)
@@ -128,8 +133,7 @@ $$(O_$(1))/libours.a: $$(patsubst %.c,$$(O_$(1))/%.o,$$(filter-out applets/main.
 $$(X_$(1))/%.o: $$(DEPS_DIR)/%.c | toolchain-$(1)
 	$$(call say,CC,$(1)/$$*.c)
 	@mkdir -p $$(@D)
-	$$(Q)$$(CC_$(1)) -w $$(F_$(1)) $$(D_$(1)) $$(opt_$(1)) $$(DEP_$$(firstword $$(subst /, ,$$*))) -c -o $$@.$$$$$$$$ $$< \
-	&& mv $$@.$$$$$$$$ $$@ || { rm -f $$@.$$$$$$$$; exit 1; }
+	$$(Q)$$(call dep,$(1)) -c -o $$@.$$$$$$$$ $$< && mv $$@.$$$$$$$$ $$@ || { rm -f $$@.$$$$$$$$; exit 1; }
 $$(X_$(1))/libdeps.a: $$(patsubst %.c,$$(X_$(1))/%.o,$(if $(filter ship test,$(1)),$$(DEP_SRC),$$(DEP_SAN)))
 	$$(Q)rm -f $$@.$$$$$$$$ && $$(AR) qcs $$@.$$$$$$$$ $$^ && mv $$@.$$$$$$$$ $$@
 $$(O_$(1))/applets/%.o: DEFS = -DRIVULET_VERSION=\"$$(VERSION)\" -DRIVULET_COMMIT=\"$$(COMMIT)\"
@@ -144,6 +148,11 @@ $$(B)/$(1)/model: $$(MODEL:%.c=$$(O_$(1))/%.o) $$(S_$(1)) $$(L_$(1))
 	$$(call link,$(1))
 endef
 $(foreach f,$(FLAVOURS),$(eval $(call flavour,$(f))))
+$(X_ship)/sqlite/sqlite3.o: $(X_ship)/%.o: $(DEPS_DIR)/%.c scripts/sqlite-trim | toolchain-ship
+	$(call say,CC,ship/$*.c)
+	@mkdir -p $(@D)
+	$(Q)scripts/sqlite-trim $< >$@.$$$$.c && $(call dep,ship) -c -o $@.$$$$ $@.$$$$.c && mv $@.$$$$ $@; \
+	code=$$?; rm -f $@.$$$$ $@.$$$$.c; exit $$code
 $(B)/fuzz/fuzz_%: $(O_fuzz)/tests/fuzz/fuzz_%.o $(L_fuzz)
 	$(call link,fuzz,-fsanitize=fuzzer)
 $(O_fuzz)/tests/fuzz/%.o: DEFS = -Wno-missing-prototypes
