@@ -137,6 +137,12 @@ const char *replica_path(const struct replica *r);
 /* The log line `replicating to` with what tells the place of this kind (control.md §5.2). */
 void replica_log_target(const struct replica *r, int64_t sync_interval_ms);
 
+/*
+ * Replicas share connections and keep them for the next use. This closes what none has used for a minute and returns when
+ * (os_mono_us() time) there will be more to close; INT64_MAX = nothing is open. Any thread; does not wait.
+ */
+int64_t replica_sweep(void);
+
 /* All levels from..to, sorted; the list is emptied first. */
 int replica_list_levels(struct replica *r, int from, int to, bool exact_times, struct replica_list *out, struct err *e);
 int replica_list_add(struct replica_list *l, const struct replica_item *item, struct err *e);
