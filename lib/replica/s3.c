@@ -422,3 +422,8 @@ int replica_s3_open(const struct replica_settings *s, unsigned flags, struct rep
 	*out = &r->base;
 	return 0;
 }
+
+int64_t replica_sweep(void)
+{
+	return s3_clients_sweep();
+}

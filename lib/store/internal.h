@@ -34,6 +34,8 @@ enum {
 	LOOK_MAX_US = 64000,
 	QUIET_LOOKS_MAX = 20,
 	WATCH_AGAIN_LOOK = 4,                /* the watch is armed again with this one, after 15 ms */
+	SWEEP_AFTER_US = 61 * 1000 * 1000,
+	SWEEP_SLACK_US = 4 * 1000 * 1000,
 	WAITING_LOOK_US = 5000,
 	STARVED_LOOK_US = 5 * 1000 * 1000,   /* a database for which there was no descriptor asks again, */
 	STARVED_IDLE_MS = 1000,              /* and the others let go sooner */
@@ -186,7 +188,7 @@ struct store {
 	int outlets_busy;
 	bool policy_waits;
 	struct levels_policy next_policy;
-	struct loop_timer slow_timer, dead_timer;
+	struct loop_timer slow_timer, dead_timer, sweep_timer; /* sweep: connections that have become idle */
 	int slow_looks;
 	bool stopping, interrupted;
 	int64_t stop_began_us, starved_told_us;
@@ -198,6 +200,8 @@ struct store {
 static inline bool managed_monitored(const struct managed *m) { return m->monitor_interval_ms > 0; }
 
 /* ---- store.c ---- */
+/* A connection may have been used. */
+void store_sweep_later(struct store *s);
 void store_forget(struct managed *m); /* out of the table and the list, into that of those that leave */
 void store_bury(struct managed *m);   /* one that leaves has stopped: freed as soon as nobody looks at it */
 

@@ -47,6 +47,8 @@ static void job_ends(struct outlet *o)
 {
 	o->busy = false;
 	o->m->s->outlets_busy--;
+	if (!o->upload.replica->local)
+		store_sweep_later(o->m->s);
 	o->position = o->upload.position;
 	o->position_known = o->upload.position_known;
 	check_hold(o);
