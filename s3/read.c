@@ -39,12 +39,26 @@ struct s3_reader {
 
 /* ---- the head of an answer ---- */
 
+/* A number of bytes behind exactly that text; moves behind both. */
+static bool take_bytes(const char **at, const char *before, int64_t *n)
+{
+	const char *digits = *at + strlen(before);
+	char *end;
+
+	if (strncmp(*at, before, strlen(before)) != 0 || *digits < '0' || *digits > '9')
+		return false;
+	*n = strtoll(digits, &end, 10);
+	*at = end;
+	return true;
+}
+
 /* "bytes 5-9/10" */
 static bool parse_content_range(const char *text, int64_t *first, int64_t *total)
 {
-	long long a, b, n;
+	int64_t a, b, n;
 
-	if (!text || sscanf(text, "bytes %lld-%lld/%lld", &a, &b, &n) != 3 || a < 0 || b < a || n <= b)
+	if (!text || !take_bytes(&text, "bytes ", &a) || !take_bytes(&text, "-", &b) || !take_bytes(&text, "/", &n) || b < a ||
+	    n <= b)
 		return false;
 	*first = a;
 	*total = n;
