@@ -71,11 +71,11 @@ SQLITE   := -DSQLITE_THREADSAFE=2 -DSQLITE_DEFAULT_MEMSTATUS=0 -DSQLITE_MAX_MMAP
 # What each dependency is compiled with, by the first folder of its path.
 DEP_sqlite  := $(SQLITE)
 DEP_libyaml  = -I$(DEPS_DIR)/libyaml/include -DYAML_VERSION_MAJOR=0 -DYAML_VERSION_MINOR=2 -DYAML_VERSION_PATCH=5 \
-               -DYAML_VERSION_STRING=\"0.2.5\"
+               -DYAML_VERSION_STRING=\"0.2.5\" -DNDEBUG
 DEP_bearssl  = -I$(DEPS_DIR)/bearssl/inc -I$(DEPS_DIR)/bearssl/src
 HOT      := lib/base/crc64% lib/base/sha256% lib/ltx/% lib/wal/% lz4/lib/lz4
 # The same optimisation as CFLAGS asks for, but a -Os becomes -O2 where the bytes flow.
-opt       = $(if $(filter $(HOT),$(1)),$(subst -Os,-O2,$(CFLAGS)),$(CFLAGS))
+opt       = $(if $(filter $(HOT),$(1)),$(patsubst -Oz,-O2,$(patsubst -Os,-O2,$(CFLAGS))),$(CFLAGS))
 
 F_ship   := -fPIE -fstack-protector-strong -fvisibility=hidden -ffunction-sections -fdata-sections \
             -fno-asynchronous-unwind-tables -fno-unwind-tables
