@@ -82,11 +82,14 @@ struct home {
 /* One replica of one database. */
 struct outlet {
 	struct managed *m;
-	struct upload upload;   /* the running job's while busy */
-	struct levels *levels;  /* likewise */
+	struct upload upload;   /* the job's while uploading */
+	struct levels *levels;  /* locks itself */
 	int64_t sync_interval_ms;
 	int max_upload_files;
-	bool busy;              /* a job has it: an upload or the levels' work */
+	/* Two slots, each for one job: a long merge or snapshot does not hold up level 0. */
+	bool uploading;
+	bool levelling;
+	bool forget_position;   /* reset while an upload ran: what that one knows is of the past */
 	bool position_known;
 	bool snapshot_wanted;   /* what it needs next is gone: only a snapshot leads on */
 	bool levels_need_db;
@@ -95,6 +98,7 @@ struct outlet {
 	uint64_t attempt;       /* number of the last upload begun, counted over the store */
 	int64_t retry_us, last_upload_us, last_sync_ms;
 	struct backoff errors;
+	int64_t piled_told;     /* bytes of waiting files that were told of; 0 = none */
 	int64_t levels_due_ms;  /* wall clock; INT64_MAX = nothing is due */
 	int64_t levels_retry_us;
 	struct backoff levels_errors;
@@ -242,7 +246,9 @@ struct task {
 	int64_t ns;
 	struct db_sync_result result;
 	/* upload, levels */
-	uint64_t local_txid, trim_to;
+	uint64_t local_txid, replicated_txid, trim_to;
+	int64_t piled_bytes, piled_files;
+	bool fails_again;
 	int max_files;
 	bool force_snapshot;
 	struct db_snapshot *snapshot;
@@ -267,6 +273,7 @@ void outlets_start(struct managed *m); /* as if nothing had failed yet */
 void outlets_started(struct managed *m, const struct db_sync_result *first);
 void outlets_reset(struct managed *m);
 bool outlets_busy(const struct managed *m);
+bool outlets_reset_possible(const struct managed *m);
 bool outlets_drained(const struct managed *m); /* all hold everything */
 bool outlet_drained(const struct outlet *o);
 void outlets_apply_policy(struct store *s);

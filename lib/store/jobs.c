@@ -254,7 +254,7 @@ void jobs_sync(struct managed *m, unsigned flags)
 	}
 	m->syncing = true;
 	t->flags = flags | DB_SYNC_NO_COPY;
-	t->reset = m->reset_wanted;
+	t->reset = m->reset_wanted && outlets_reset_possible(m);
 	t->number = ++m->syncs_begun;
 	task_submit(t, m->s->pool, m->opening ? &m->s->openings : NULL, sync_run, sync_done);
 }

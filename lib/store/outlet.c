@@ -2,8 +2,8 @@
 /*
  * outlet.c - one replica of one database: when files are uploaded to it, and when its levels are worked on.
  *
- * Each outlet stands for itself: its position, its errors, its backoff. One job at a time has it. What it needs next and
- * is gone here leads to a full copy: with one replica under the next TXID (db_reset), with several as a snapshot of that
+ * Each outlet stands for itself: its position, its errors, its backoff. One upload and one job of the levels may work on
+ * it side by side. What it needs next and is gone here leads to a full copy: with one replica under the next TXID (db_reset), with several as a snapshot of that
  * replica alone, because the others have, or can still get, what it lacks.
  *
  * One timer serves all outlets of a database, and only while one of them has something to do.
@@ -18,10 +18,20 @@ enum { LEVELS_SLACK_US = 500 * 1000 };
 bool outlets_busy(const struct managed *m)
 {
 	for (int i = 0; i < m->outlet_count; i++) {
-		if (m->outlets[i].busy)
+		if (m->outlets[i].uploading || m->outlets[i].levelling)
 			return true;
 	}
 	return false;
+}
+
+/* Not beside a snapshot that is on its way: its TXID would get a second meaning. */
+bool outlets_reset_possible(const struct managed *m)
+{
+	for (int i = 0; i < m->outlet_count; i++) {
+		if (m->outlets[i].levelling)
+			return false;
+	}
+	return true;
 }
 
 bool outlet_drained(const struct outlet *o)
@@ -66,23 +76,32 @@ static int64_t levels_due(const struct outlet *o, int64_t now)
 	return due < o->levels_retry_us ? o->levels_retry_us : due;
 }
 
-/* Begins what is due; returns when something will be. */
-static int64_t consider(struct outlet *o, int64_t now)
+/* Begins an upload if one is due; returns when one will be. */
+static int64_t consider_upload(struct outlet *o, int64_t now)
 {
-	int64_t due = upload_due(o), later;
+	int64_t due;
 
-	if (due <= now && outlet_begin_upload(o, o->max_upload_files))
+	if (o->uploading)
 		return INT64_MAX;
-	later = levels_due(o, now);
-	if (later <= now) {
-		outlet_begin_levels(o);
-		if (o->busy)
-			return INT64_MAX;
-		later = o->levels_retry_us > now ? o->levels_retry_us : now + OUTLET_RETRY_MS * 1000;
-	}
-	if (due <= now)
-		due = now + OUTLET_RETRY_MS * 1000; /* there was no memory */
-	return due < later ? due : later;
+	due = upload_due(o);
+	if (due > now)
+		return due;
+	return outlet_begin_upload(o, o->max_upload_files) ? INT64_MAX : now + OUTLET_RETRY_MS * 1000; /* no memory */
+}
+
+static int64_t consider_levels(struct outlet *o, int64_t now)
+{
+	int64_t due;
+
+	if (o->levelling)
+		return INT64_MAX;
+	due = levels_due(o, now);
+	if (due > now)
+		return due;
+	outlet_begin_levels(o);
+	if (o->levelling)
+		return INT64_MAX;
+	return o->levels_retry_us > now ? o->levels_retry_us : now + OUTLET_RETRY_MS * 1000;
 }
 
 static void on_timer(struct loop_timer *t)
@@ -97,10 +116,10 @@ void outlets_consider(struct managed *m)
 	if (m->stop != STOP_NOT || !m->synced_once || m->s->policy_waits)
 		return;
 	for (int i = 0; i < m->outlet_count; i++) {
-		int64_t due = m->outlets[i].busy ? INT64_MAX : consider(&m->outlets[i], now);
+		int64_t upload = consider_upload(&m->outlets[i], now), levels = consider_levels(&m->outlets[i], now);
 
-		if (due < first)
-			first = due;
+		first = upload < first ? upload : first;
+		first = levels < first ? levels : first;
 	}
 	m->outlet_timer.fire = on_timer;
 	if (first == INT64_MAX)
@@ -162,10 +181,11 @@ void outlets_reset(struct managed *m)
 	for (int i = 0; i < m->outlet_count; i++) {
 		struct outlet *o = &m->outlets[i];
 
-		if (o->busy)
+		o->forget_position = o->uploading;
+		o->position_known = false;
+		if (o->uploading)
 			continue;
-		o->upload.position_known = o->position_known = false;
-		o->upload.check_base = false;
+		o->upload.position_known = o->upload.check_base = false;
 	}
 }
 

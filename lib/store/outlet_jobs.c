@@ -14,7 +14,7 @@
 #include "lib/os/clock.h"
 #include "lib/store/internal.h"
 
-enum { LOCAL_FILES_KEPT = 2 };
+enum { LOCAL_FILES_KEPT = 2, PILE_FIRST_ERRORS = 3, PILE_TOLD_BYTES = 64 << 20, PILE_TOLD_TIMES = 8 };
 
 static void set_error(struct outlet *o, const struct err *why)
 {
@@ -29,22 +29,20 @@ static const char *kind(const struct outlet *o)
 
 /* ---- what every job ends with ---- */
 
-static void job_begins(struct outlet *o)
+static void job_begins(struct outlet *o, bool *slot)
 {
-	o->busy = true;
+	*slot = true;
 	o->m->s->outlets_busy++;
 }
 
-static void job_ends(struct outlet *o)
+static void job_ends(struct outlet *o, bool *slot)
 {
-	o->busy = false;
+	*slot = false;
 	o->m->s->outlets_busy--;
-	o->position = o->upload.position;
-	o->position_known = o->upload.position_known;
 	o->levels_due_ms = INT64_MAX;
 	if (levels_known(o->levels))
 		o->levels_due_ms = levels_due_ms(o->levels, os_wall_ms(), o->position, &o->levels_need_db);
-	if (o->m->dormant)
+	if (o->m->dormant && !o->uploading && !o->levelling)
 		levels_rest(o->levels);
 }
 
@@ -66,15 +64,59 @@ static void job_is_over(struct task *t)
 
 /* ---- upload ---- */
 
+static int waiting_visit(void *ctx, const char *name, struct err *e)
+{
+	struct task *t = ctx;
+	uint64_t min, max;
+	struct os_stat st;
+	char *path;
+
+	(void)e;
+	if (!ltx_name_parse(name, &min, &max) || min != max || max <= t->replicated_txid)
+		return 0;
+	path = db_l0_path(t->m->db, max);
+	if (path && !os_stat(path, &st, NULL)) {
+		t->piled_bytes += st.size;
+		t->piled_files++;
+	}
+	free(path);
+	return 0;
+}
+
+static char *local_folder(const struct task *t) { return text_path_join(db_meta_path(t->m->db), "ltx/0"); }
+
+static void measure_pile(struct task *t)
+{
+	char *folder = local_folder(t);
+
+	if (folder)
+		os_dir_list(folder, waiting_visit, t, NULL);
+	free(folder);
+}
+
 static void upload_job_run(struct pool_job *job)
 {
 	struct task *t = (struct task *)(void *)job;
 
 	t->rc = upload_run(&t->outlet->upload, t->local_txid, t->max_files, &t->m->cancel, &t->why);
+	if (t->rc < 0 && t->fails_again)
+		measure_pile(t);
 }
 
-static void upload_failed(struct outlet *o, const struct err *why)
+/* The local files are the queue of a replica that is away. It has no bound, so its size is told. */
+static void tell_pile(struct outlet *o, const struct task *t)
 {
+	if (t->piled_bytes < (o->piled_told ? o->piled_told * PILE_TOLD_TIMES : PILE_TOLD_BYTES))
+		return;
+	o->piled_told = t->piled_bytes;
+	log_warn("local files pile up until the replica takes them", LS("system", "store"), LS("db", db_name(o->m->db)),
+	         LS("replica", kind(o)), LI("files", t->piled_files),
+	         LI("bytes", t->piled_bytes), LS("error", err_text(&t->why)));
+}
+
+static void upload_failed(struct outlet *o, const struct task *t)
+{
+	const struct err *why = &t->why;
 	bool say;
 
 	if (err_is(why, ERR_CANCELLED))
@@ -85,6 +127,7 @@ static void upload_failed(struct outlet *o, const struct err *why)
 		log_error("monitor error", LS("system", "store"), LS("db", db_name(o->m->db)), LS("replica", kind(o)),
 		          LS("error", err_text(why)));
 	store_tell(o->m, STORE_EVENT_ERROR, err_text(why));
+	tell_pile(o, t);
 }
 
 static void note_progress(struct outlet *o, uint64_t before)
@@ -102,7 +145,7 @@ static void upload_worked(struct outlet *o, int rc, uint64_t before)
 	struct managed *m = o->m;
 	int errors = backoff_clear(&o->errors);
 
-	o->retry_us = 0;
+	o->retry_us = o->piled_told = 0;
 	o->last_sync_ms = os_wall_ms();
 	set_error(o, NULL);
 	if (errors) {
@@ -125,9 +168,13 @@ static void upload_done(struct pool_job *job)
 	bool stopping = m->stop != STOP_NOT;
 	uint64_t before = o->position;
 
-	job_ends(o);
+	if (o->forget_position)
+		o->upload.position_known = o->upload.check_base = o->forget_position = false;
+	o->position = o->upload.position;
+	o->position_known = o->upload.position_known;
+	job_ends(o, &o->uploading);
 	if (t->rc < 0)
-		upload_failed(o, &t->why);
+		upload_failed(o, t);
 	else
 		upload_worked(o, t->rc, before);
 	waits_after_upload(o, t->rc, &t->why);
@@ -146,10 +193,12 @@ bool outlet_begin_upload(struct outlet *o, int max_files)
 	if (!t)
 		return false;
 	t->local_txid = m->txid;
+	t->replicated_txid = o->position;
+	t->fails_again = o->errors.errors >= PILE_FIRST_ERRORS;
 	t->max_files = max_files;
 	o->attempt = ++m->s->attempts;
 	o->last_upload_us = os_mono_us();
-	job_begins(o);
+	job_begins(o, &o->uploading);
 	task_submit(t, m->s->outlet_pool, NULL, upload_job_run, upload_done);
 	return true;
 }
@@ -186,7 +235,7 @@ static int trim_visit(void *ctx, const char *name, struct err *e)
 /* Local files that no replica needs any more, but for the newest ones. */
 static void trim(struct task *t)
 {
-	char *folder = text_path_join(db_meta_path(t->m->db), "ltx/0");
+	char *folder = local_folder(t);
 
 	if (t->levels.l0_done < t->trim_to)
 		t->trim_to = t->levels.l0_done;
@@ -199,7 +248,7 @@ static void levels_job_run(struct pool_job *job)
 {
 	struct task *t = (struct task *)(void *)job;
 	struct levels_run_options o = {
-		.replicated_txid = t->outlet->upload.position,
+		.replicated_txid = t->replicated_txid,
 		.now_ms = os_wall_ms(),
 		.snapshot = t->snapshot,
 		.force_snapshot = t->force_snapshot,
@@ -252,7 +301,7 @@ static void levels_done(struct pool_job *job)
 	bool stopping = m->stop != STOP_NOT;
 
 	task_leave_gate(t);
-	job_ends(o);
+	job_ends(o, &o->levelling);
 	levels_note(o, &t->levels);
 	if (t->rc)
 		levels_failed(o, &t->why);
@@ -261,7 +310,7 @@ static void levels_done(struct pool_job *job)
 	if (!t->rc)
 		o->levels_retry_us = os_mono_us() + OUTLET_RETRY_MS * 1000;
 	if (stopping)
-		stop_after_upload(o, -1, &t->why);
+		stop_after_sync(m, 0, NULL);
 	else
 		go_on(m);
 	job_is_over(t);
@@ -290,7 +339,7 @@ static void snapshot_begun(struct pool_job *job)
 		task_resubmit(t, m->s->outlet_pool, levels_job_run, levels_done);
 	} else {
 		task_leave_gate(t);
-		job_ends(t->outlet);
+		job_ends(t->outlet, &t->outlet->levelling);
 		levels_failed(t->outlet, &t->why);
 	}
 	if (stopping)
@@ -331,9 +380,10 @@ void outlet_begin_levels(struct outlet *o)
 	if (!t)
 		return;
 	t->local_txid = m->txid;
+	t->replicated_txid = o->position;
 	t->trim_to = others_done(o);
 	t->force_snapshot = o->snapshot_wanted;
-	job_begins(o);
+	job_begins(o, &o->levelling);
 	if (!with_db) {
 		task_submit(t, s->outlet_pool, &s->levels, levels_job_run, levels_done);
 		return;
@@ -341,7 +391,7 @@ void outlet_begin_levels(struct outlet *o)
 	if (s->copies.running >= s->copies.most) {
 		/* Not in the queue with the database in its hand. */
 		s->outlets_busy--;
-		o->busy = false;
+		o->levelling = false;
 		o->levels_retry_us = os_mono_us() + OUTLET_RETRY_MS * 1000;
 		free(t);
 		return;

@@ -82,7 +82,7 @@ static void on_retry_timer(struct loop_timer *t)
 	struct managed *m = (struct managed *)(void *)((char *)t - offsetof(struct managed, outlet_timer));
 
 	for (int i = 0; i < m->outlet_count; i++) {
-		if (!m->outlets[i].busy && !m->outlets[i].stop_done)
+		if (!m->outlets[i].uploading && !m->outlets[i].stop_done)
 			outlet_last_upload(&m->outlets[i]);
 	}
 	after_jobs(m);

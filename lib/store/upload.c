@@ -109,9 +109,10 @@ static int find_position(struct upload *u, struct err *e)
 {
 	if (u->position_known)
 		return 0;
-	if (levels_load(u->levels, e))
+	uint64_t snapshot;
+
+	if (levels_load_position(u->levels, &u->position, &snapshot, e))
 		return -1;
-	u->position = levels_position(u->levels);
 	u->position_known = true;
 	return 0;
 }
@@ -122,30 +123,35 @@ static void doubt(struct upload *u)
 	levels_doubt(u->levels);
 }
 
-/* What the next file would build on is in a snapshot already, and the file is of no use: go on behind the snapshot. */
-static bool behind_snapshot(struct upload *u)
+/* What the next file would build on is in a snapshot already, and the file is of no use: go on behind the snapshot. 1: so
+ * it is. */
+static int behind_snapshot(struct upload *u, struct err *e)
 {
-	uint64_t snapshot = levels_snapshot_position(u->levels);
+	uint64_t position, snapshot;
 
+	if (levels_load_position(u->levels, &position, &snapshot, e))
+		return -1;
 	if (snapshot <= u->position)
-		return false;
+		return 0;
 	u->position = snapshot;
-	return true;
+	return 1;
 }
 
-static bool is_ahead(struct upload *u)
+static int is_ahead(struct upload *u, struct err *e)
 {
-	uint64_t snapshot = levels_snapshot_position(u->levels);
+	uint64_t position, snapshot;
 
 	if (!u->check_base)
-		return false;
+		return 0;
+	if (levels_load_position(u->levels, &position, &snapshot, e))
+		return -1;
 	u->check_base = false;
 	return u->position > u->base || snapshot > u->base;
 }
 
 int upload_run(struct upload *u, uint64_t local_txid, int max_files, const atomic_bool *cancel, struct err *e)
 {
-	int sent = 0;
+	int sent = 0, ahead, round;
 
 	if (u->position_known && u->position < local_txid && !last_is_there(u)) {
 		log_warn("replica has lost its newest file, looking at what it has", LS("system", "store"),
@@ -154,13 +160,16 @@ int upload_run(struct upload *u, uint64_t local_txid, int max_files, const atomi
 	}
 	if (find_position(u, e))
 		return -1;
-	if (is_ahead(u)) {
+	ahead = is_ahead(u, e);
+	if (ahead < 0)
+		return -1;
+	if (ahead) {
 		log_warn("replica holds more than was known, starting over behind it", LS("system", "store"),
 		         LS("db", db_name(u->db)), LS("replica", replica_type(u->replica)), LX("txid", u->position));
 		return UPLOAD_AHEAD;
 	}
-	if (u->position < local_txid && !local_exists(u, u->position + 1))
-		behind_snapshot(u);
+	if (u->position < local_txid && !local_exists(u, u->position + 1) && behind_snapshot(u, e) < 0)
+		return -1;
 	for (; u->position < local_txid; u->position++, sent++) {
 		bool usable = true;
 
@@ -169,12 +178,13 @@ int upload_run(struct upload *u, uint64_t local_txid, int max_files, const atomi
 		if (cancel && atomic_load_explicit(cancel, memory_order_relaxed))
 			return err_set(e, ERR_CANCELLED, "interrupted");
 		if (send_one(u, u->position + 1, &usable, e)) {
-			if (!usable && behind_snapshot(u)) {
+			round = usable ? 0 : behind_snapshot(u, e);
+			if (round > 0) {
 				u->position--;
 				continue;
 			}
 			doubt(u);
-			return usable ? -1 : UPLOAD_NEEDS_RESET;
+			return usable || round < 0 ? -1 : UPLOAD_NEEDS_RESET;
 		}
 		u->sent = u->position + 1;
 	}
