@@ -89,6 +89,7 @@ struct outlet {
 	/* Two slots, each for one job: a long merge or snapshot does not hold up level 0. */
 	bool uploading;
 	bool levelling;
+	bool snapshotting;      /* the levels' job takes a snapshot; one at a time of a database */
 	bool forget_position;   /* reset while an upload ran: what that one knows is of the past */
 	bool position_known;
 	bool snapshot_wanted;   /* what it needs next is gone: only a snapshot leads on */
@@ -267,6 +268,8 @@ void jobs_close(struct managed *m);
 /* ---- outlet.c ---- */
 int outlet_create(struct managed *m, struct outlet *o, const struct managed_replica_options *r, struct err *e);
 void outlet_free(struct outlet *o);
+/* db_options.newest; ctx: the managed. */
+int outlets_newest(void *ctx, int replica, struct db_newest *out, struct err *e);
 /* Starts what is due on any of them, or arms the timer. */
 void outlets_consider(struct managed *m);
 void outlets_start(struct managed *m); /* as if nothing had failed yet */

@@ -147,6 +147,11 @@ int outlet_create(struct managed *m, struct outlet *o, const struct managed_repl
 	return 0;
 }
 
+int outlets_newest(void *ctx, int replica, struct db_newest *out, struct err *e)
+{
+	return levels_list_newest(((struct managed *)ctx)->outlets[replica].levels, out, e);
+}
+
 void outlet_free(struct outlet *o)
 {
 	levels_free(o->levels);

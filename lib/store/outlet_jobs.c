@@ -301,6 +301,7 @@ static void levels_done(struct pool_job *job)
 	bool stopping = m->stop != STOP_NOT;
 
 	task_leave_gate(t);
+	o->snapshotting = false;
 	job_ends(o, &o->levelling);
 	levels_note(o, &t->levels);
 	if (t->rc)
@@ -339,6 +340,7 @@ static void snapshot_begun(struct pool_job *job)
 		task_resubmit(t, m->s->outlet_pool, levels_job_run, levels_done);
 	} else {
 		task_leave_gate(t);
+		t->outlet->snapshotting = false;
 		job_ends(t->outlet, &t->outlet->levelling);
 		levels_failed(t->outlet, &t->why);
 	}
@@ -363,6 +365,15 @@ static uint64_t others_done(const struct outlet *o)
 	return least;
 }
 
+static bool snapshot_is_taken(const struct managed *m)
+{
+	for (int i = 0; i < m->outlet_count; i++) {
+		if (m->outlets[i].snapshotting)
+			return true;
+	}
+	return false;
+}
+
 void outlet_begin_levels(struct outlet *o)
 {
 	struct managed *m = o->m;
@@ -374,8 +385,8 @@ void outlet_begin_levels(struct outlet *o)
 		dormant_wake(m); /* its sync asks again */
 		return;
 	}
-	if (with_db && (m->syncing || !db_is_open(m->db)))
-		return; /* so does the one that runs, or will */
+	if (with_db && (m->syncing || !db_is_open(m->db) || snapshot_is_taken(m)))
+		return; /* so does the job that runs, or will */
 	t = task_create(m, o);
 	if (!t)
 		return;
@@ -396,7 +407,7 @@ void outlet_begin_levels(struct outlet *o)
 		free(t);
 		return;
 	}
-	m->syncing = true;
+	m->syncing = o->snapshotting = true;
 	loop_timer_clear(s->o.loop, &m->timer);
 	task_submit(t, s->pool, &s->copies, snapshot_run, snapshot_begun);
 }

@@ -282,6 +282,8 @@ static int make_parts(struct managed *m, const struct managed_options *o, struct
 	db.replicas = replicas;
 	db.replica_count = o->replica_count;
 	db.cancel = &m->cancel;
+	db.newest = outlets_newest;
+	db.newest_ctx = m;
 	if (db_create(&db, &m->db, e) || home_enter(m, e))
 		return -1;
 	m->outlets = calloc((size_t)o->replica_count, sizeof(*m->outlets));
