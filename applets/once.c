@@ -61,6 +61,11 @@ static void one_free(struct one *d)
 	free(d->meta);
 }
 
+static int newest(void *ctx, int replica, struct db_newest *out, struct err *e)
+{
+	return levels_list_newest(((struct one *)ctx)->out[replica].levels, out, e);
+}
+
 static int one_make(struct one *d, const struct config_db *entry, const char *path, const char *relative,
                     const struct levels_policy *policy, struct err *e)
 {
@@ -80,6 +85,8 @@ static int one_make(struct one *d, const struct config_db *entry, const char *pa
 	o.db.replicas = replicas;
 	o.db.replica_count = d->count;
 	o.db.cancel = &stop;
+	o.db.newest = newest;
+	o.db.newest_ctx = d;
 	if (db_create(&o.db, &d->db, e))
 		return err_wrap(e, "cannot open store");
 	for (int i = 0; i < d->count; i++) {
