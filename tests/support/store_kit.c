@@ -34,10 +34,11 @@ static int shaky_hold(struct replica *r, const char *owner, int64_t lease_ms, bo
 		return err_set(e, ERR_SYSTEM, "the lock cannot be asked for");
 	if (l->unable)
 		return err_set(e, ERR_INVALID, "there is no lock here");
-	if (l->by && l->by != of(r) && l->until_ms > now)
+	if ((l->next && l->next != of(r)) || (l->by && l->by != of(r) && l->until_ms > now))
 		return err_set(e, ERR_BUSY, "held by another");
 	*fresh = l->by != of(r);
 	l->by = of(r);
+	l->next = NULL;
 	*until_ms = l->until_ms = now + lease_ms;
 	return 0;
 }

@@ -13,6 +13,7 @@ enum { SK_DATABASES = 4, SK_REPLICAS = 2, SK_SECOND = 1000 * 1000 };
 /* A lock for a replica's place, as a server would keep it. */
 struct shaky_lock {
 	const void *by;    /* who has it; NULL = nobody */
+	const void *next;  /* who must have it next; NULL = whoever comes */
 	int64_t until_ms;  /* monotonic */
 	int asks, given_back;
 	bool down, unable; /* it cannot be asked; it can be had by nobody */

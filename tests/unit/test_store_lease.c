@@ -194,14 +194,51 @@ TEST(they_take_turns)
 		}
 		CHECK_INT(facts(1 - now).state, MANAGED_PAUSED);
 		/* It does not come through any more, and the other is there first. */
-		lock.by = k.shaky[1 - now][0];
-		lock.until_ms = os_mono_us() / 1000 + 20000;
+		lock.next = k.shaky[1 - now][0];
 		CHECK(run(60LL * SECOND));
 		CHECK(lock.by == k.shaky[1 - now][0]);
 		CHECK(sk_replicated(&k, 1 - now));
 	}
 	CHECK_INT(k.shaky[0][0]->unguarded + k.shaky[1][0]->unguarded, 0);
 	sk_end(&k);
+}
+
+/* Files of an earlier process wait here, and another has gone on from ours meanwhile, with the same TXIDs. */
+TEST(what_waits_from_an_earlier_life_is_not_mixed_with_anothers)
+{
+	for (int more = 0; more < 3; more++) {
+		CHECK(begin("earlier", 2));
+		CHECK(sk_add(&k, 0, 1));
+		CHECK(run(5 * SECOND));
+		lock.next = &other;
+		for (int i = 0; i < 6; i++) {
+			CHECK_INT(insert(0, i), SQLITE_OK);
+			CHECK(run(10 * SECOND));
+		}
+		CHECK(sk_status(&k, 0).txid > sk_status(&k, 0).replica_txid + 2);
+		uint64_t local = sk_status(&k, 0).txid;
+		store_stop(k.store);
+		CHECK(run(100LL * SECOND));
+		/* The other one: as many files as wait here, one less, one more. */
+		lock = (struct shaky_lock){ 0 };
+		CHECK(sk_again(&k));
+		CHECK(sk_add(&k, 1, 1));
+		CHECK(run(5 * SECOND));
+		while (sk_status(&k, 0).txid + 1 < local + (uint64_t)more) {
+			CHECK_INT(insert(1, (int)sk_status(&k, 0).txid), SQLITE_OK);
+			CHECK(run(2 * SECOND));
+		}
+		store_stop(k.store);
+		CHECK(run(100LL * SECOND));
+		CHECK(sk_restores(&k, 1, 0));
+		CHECK(sk_again(&k));
+		CHECK(sk_add(&k, 0, 1));
+		CHECK(run(20 * SECOND));
+		CHECK_INT(insert(0, 100), SQLITE_OK);
+		CHECK(run(20 * SECOND));
+		CHECK(sk_replicated(&k, 0));
+		sk_end(&k);
+	}
 }
 
 TEST(given_back_at_the_end)
