@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
 """Two daemons over copies of one database, one place in a bucket, `lease: true`: only one of them writes."""
-import json
 import os
 import shutil
 import signal
@@ -63,8 +62,7 @@ def test_second_is_paused(t):
     second = start(t, s3, two, "second")
     line = second.wait_log("held by", 30)
     lib.contains(line, ":%d until" % first.pid)
-    rows = json.loads(t.ok("list", "-json", "-socket", t.path("second.sock")))
-    lib.contains(json.dumps(rows), "paused")
+    lib.contains(t.ok("list", "-socket", t.path("second.sock")), "paused")
     writers = [oracle.Writer(t, one, w=2, count=60, sleep_ms=20), oracle.Writer(t, two, w=3, count=60, sleep_ms=20)]
     for w in writers:
         w.wait()
