@@ -124,8 +124,7 @@ $$(O_$(1))/%.o: %.c $$(O_$(1))/flags | toolchain-$(1)
 	$$(call say,CC,$(1)/$$<)
 	@mkdir -p $$(@D)
 	$$(Q)$$(CC_$(1)) $$(COMMON) $$(WARN) $$(DEP_INC) $$(F_$(1)) $$(opt_$(1)) $$(DEFS) -MMD -MP -c -o $$@ $$<
-$$(O_$(1))/libours.a: $$(patsubst %.c,$$(O_$(1))/%.o,$$(filter-out applets/main.c,$$(OURS))) $$(O_$(1))/roots.o \
-                      $$(O_$(1))/sources
+$$(O_$(1))/libours.a: $$(patsubst %.c,$$(O_$(1))/%.o,$$(filter-out applets/main.c,$$(OURS))) $$(O_$(1))/sources
 	$$(Q)rm -f $$@ && $$(AR) qcs $$@ $$(filter %.o,$$^)
 $$(X_$(1))/%.o: $$(DEPS_DIR)/%.c | toolchain-$(1)
 	$$(call say,CC,$(1)/$$*.c)
@@ -137,8 +136,10 @@ $$(O_$(1))/applets/%.o: DEFS = -DRIVULET_VERSION=\"$$(VERSION)\" -DRIVULET_COMMI
 $$(patsubst %.c,$$(O_$(1))/%.o,$$(filter applets/%,$$(OURS))): $(B)/obj/version
 $$(O_$(1))/http/tls.o: DEFS = -DRIVULET_BUILD_EPOCH=$$(EPOCH)
 $$(O_$(1))/http/tls.o: $(B)/obj/epoch
-$$(O_$(1))/roots.o: $(B)/obj/roots.c $$(O_$(1))/flags | toolchain-$(1)
-	$$(Q)$$(CC_$(1)) $$(COMMON) $$(F_$(1)) -c -o $$@ $$<
+$$(O_$(1))/http/trust.o: DEFS = -DROOTS_GZ=\"$(B)/obj/roots.gz\"
+$$(O_$(1))/http/trust.o: $(B)/obj/roots.gz
+$$(O_$(1))/lib/control/page.o: DEFS = -DPAGE_GZ=\"$(B)/obj/page.gz\"
+$$(O_$(1))/lib/control/page.o: $(B)/obj/page.gz
 $$(B)/$(1)/test_%: $$(O_$(1))/tests/unit/test_%.o $$(S_$(1)) $$(L_$(1))
 	$$(call link,$(1))
 $$(B)/$(1)/model: $$(MODEL:%.c=$$(O_$(1))/%.o) $$(S_$(1)) $$(L_$(1))
@@ -153,7 +154,6 @@ $(X_ship)/sqlite/sqlite3.o: $(X_ship)/%.o: $(DEPS_DIR)/%.c scripts/sqlite-trim |
 $(B)/fuzz/fuzz_%: $(O_fuzz)/tests/fuzz/fuzz_%.o $(L_fuzz)
 	$(call link,fuzz,-fsanitize=fuzzer)
 $(O_fuzz)/tests/fuzz/%.o: DEFS = -Wno-missing-prototypes
-$(foreach f,$(FLAVOURS),$(O_$(f))/lib/control/page.o): lib/control/page.html
 $(B)/obj/version: FORCE
 	$(call stamp,$(VERSION) $(COMMIT))
 $(B)/obj/epoch: FORCE
@@ -163,9 +163,14 @@ $(B)/obj/roots.from: FORCE
 $(B)/obj/roots: scripts/roots.c
 	@mkdir -p $(@D)
 	$(Q)$(HOSTCC) -O1 -o $@ $<
-$(B)/obj/roots.c: $(B)/obj/roots $(B)/obj/roots.from
-	$(call say,ROOTS,$(ROOTS))
-	$(Q)$(B)/obj/roots $(ROOTS) >$@
+# Packed they are 18 KB smaller (lib/base/embed.h).
+$(B)/obj/roots.gz: $(B)/obj/roots $(B)/obj/roots.from
+	$(call say,GZIP,$(ROOTS))
+	$(Q)$(B)/obj/roots $(ROOTS) >$(@:.gz=.bin) && gzip -9nc $(@:.gz=.bin) >$@
+$(B)/obj/page.gz: lib/control/page.html
+	@mkdir -p $(@D)
+	$(call say,GZIP,$<)
+	$(Q)gzip -9nc $< >$@
 want = @command -v $(firstword $(1)) >/dev/null || { echo '$(firstword $(1)) not found: $(2)' >&2; exit 1; }
 toolchain-ship:
 	$(call want,$(MUSL_CC),install musl-tools (Debian) or name a compiler for musl with MUSL_CC=)
@@ -193,7 +198,7 @@ endif
 SHIP_LD  := -Wl,--gc-sections,-z,relro,-z,now,-z,noexecstack,--build-id=sha1 \
             -Wl,--wrap=malloc,--wrap=realloc,--wrap=free
 all: $(B)/rivulet
-$(B)/rivulet.debug: $(OURS:%.c=$(O_ship)/%.o) $(O_ship)/roots.o $(X_ship)/libdeps.a $(O_ship)/sources $(O_ship)/flags
+$(B)/rivulet.debug: $(OURS:%.c=$(O_ship)/%.o) $(X_ship)/libdeps.a $(O_ship)/sources $(O_ship)/flags
 	$(call say,LD,$@)
 	$(Q)$(MUSL_CC) $(CFLAGS) $(PIE_HEAD) $(SHIP_LD) $(LDFLAGS) -Wl,-Map=$(B)/rivulet.map -o $@ $(filter %.o %.a,$^) $(PIE_TAIL)
 # The names of functions stand in a section that is not loaded: profiles are readable, memory is not touched.
@@ -246,7 +251,7 @@ $(B)/obj/lint/%.o: %.c Makefile | toolchain-fuzz
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) -fsyntax-only $(COMMON) $(WARN) -Wconditional-uninitialized -Wmissing-variable-declarations \
 	-Wunreachable-code -Wcomma $(DEP_INC) $(if $(filter tests/%,$<),-DOS_FAULTS=1 -Wno-missing-prototypes) \
-	-DRIVULET_VERSION=\"\" -DRIVULET_COMMIT=\"\" -DRIVULET_BUILD_EPOCH=0 -MMD -MP -MT $@ -MF $(@:.o=.d) $< && touch $@
+	-DRIVULET_VERSION=\"\" -DRIVULET_COMMIT=\"\" -DRIVULET_BUILD_EPOCH=0 -DROOTS_GZ=\"\" -DPAGE_GZ=\"\" -MMD -MP -MT $@ -MF $(@:.o=.d) $< && touch $@
 
 # ---- the rest ---------------------------------------------------------------------------------------------
 deps:
