@@ -71,8 +71,11 @@ DEP_libyaml  = -I$(DEPS_DIR)/libyaml/include -DYAML_VERSION_MAJOR=0 -DYAML_VERSI
                -DYAML_VERSION_STRING=\"0.2.5\" -DNDEBUG
 DEP_bearssl  = -I$(DEPS_DIR)/bearssl/inc -I$(DEPS_DIR)/bearssl/src
 HOT      := lib/base/crc64% lib/base/sha256% lib/ltx/% lib/wal/% lz4/lib/lz4
-# The same optimisation as CFLAGS asks for, but a -Os becomes -O2 where the bytes flow.
-opt       = $(if $(filter $(HOT),$(1)),$(patsubst -Oz,-O2,$(patsubst -Os,-O2,$(CFLAGS))),$(CFLAGS))
+COLD     := sqlite/% libyaml/% applets/% lib/config/% lib/control/% s3/% http/% json/%
+# The same optimisation as CFLAGS asks for, but a -Os becomes -O2 where the bytes flow, and what is smaller still where
+# they do not (8 KB), if the compiler knows that.
+OZ       := $(if $(shell $(MUSL_CC) -Oz -E -x c /dev/null 2>&1 >/dev/null),-Os,-Oz)
+opt       = $(subst -Os,$(if $(filter $(HOT),$(1)),-O2,$(if $(filter $(COLD),$(1)),$(OZ),-Os)),$(CFLAGS))
 
 F_ship   := -fPIE -fstack-protector-strong -fvisibility=hidden -ffunction-sections -fdata-sections \
             -fno-asynchronous-unwind-tables -fno-unwind-tables
@@ -82,7 +85,7 @@ CC_ship  := $(MUSL_CC)
 D_ship    = -DSQLITE_UNTESTABLE $(addprefix -DSQLITE_OMIT_,DESERIALIZE ALTERTABLE ANALYZE REINDEX EXPLAIN FOREIGN_KEY \
             VIRTUALTABLE AUTOMATIC_INDEX OR_OPTIMIZATION LIKE_OPTIMIZATION BETWEEN_OPTIMIZATION TRUNCATE_OPTIMIZATION \
             FLAG_PRAGMAS SCHEMA_PRAGMAS INTROSPECTION_PRAGMAS)
-TRIM_ship = $(shell cksum <scripts/sqlite-trim)
+TRIM_ship = $(shell cksum <scripts/sqlite-trim) $(OZ)
 CC_test   = $(CC)
 F_test    = -O1 -g -DOS_FAULTS=1 -pthread $(TEST_CFLAGS)
 CC_asan   = $(CC)
