@@ -52,8 +52,12 @@ static void one_free(struct one *d)
 	for (int i = 0; i < d->count; i++)
 		levels_free(d->out[i].levels);
 	db_free(d->db);
-	for (int i = 0; i < d->count; i++)
+	for (int i = 0; i < d->count; i++) {
+		if (d->out[i].upload.hold)
+			replica_hold_let_go(d->out[i].upload.hold);
+		replica_hold_free(d->out[i].upload.hold);
 		replica_free(d->out[i].upload.replica);
+	}
 	free(d->meta);
 }
 
@@ -82,7 +86,7 @@ static int one_make(struct one *d, const struct config_db *entry, const char *pa
 		struct outgoing *out = &d->out[i];
 
 		out->levels = levels_create(d->db, out->upload.replica, policy, e);
-		if (!out->levels)
+		if (!out->levels || replica_hold_create(out->upload.replica, &out->upload.hold, e))
 			return -1;
 		out->upload.db = d->db;
 		out->upload.levels = out->levels;
@@ -93,16 +97,28 @@ static int one_make(struct one *d, const struct config_db *entry, const char *pa
 
 /* ---- one database's turn ---- */
 
+/* All there is: a lock that was taken anew on the way ends a run before its end. */
+static int send_all(struct outgoing *out, uint64_t txid, struct err *e)
+{
+	int rc;
+
+	do
+		rc = upload_run(&out->upload, txid, 0, &stop, e);
+	while (rc == UPLOAD_MORE);
+	return rc;
+}
+
 static int upload(struct one *d, struct outgoing *out, struct db_sync_result *r, struct err *e)
 {
-	int rc = upload_run(&out->upload, r->txid, 0, &stop, e);
+	int rc = send_all(out, r->txid, e);
 
-	if (rc != UPLOAD_NEEDS_RESET)
+	if (rc != UPLOAD_NEEDS_RESET && rc != UPLOAD_AHEAD)
 		return rc;
-	/* The replica is missing files that are gone here too: its history goes on with a full copy. */
-	if (db_reset(d->db, "files that the replica needs are gone", e) || db_sync(d->db, 0, r, e))
+	/* The replica is missing files that are gone here too, or has others: its history goes on with a full copy. */
+	if (db_reset(d->db, rc == UPLOAD_AHEAD ? "the replica holds more than was known"
+	                                       : "files that the replica needs are gone", e) || db_sync(d->db, 0, r, e))
 		return -1;
-	return upload_run(&out->upload, r->txid, 0, &stop, e);
+	return send_all(out, r->txid, e);
 }
 
 static int sync_and_upload(struct one *d, struct err *e)
@@ -116,7 +132,7 @@ static int sync_and_upload(struct one *d, struct err *e)
 	if (r.waiting)
 		return err_set(e, ERR_NOT_FOUND, "sync replica for %s: no position, waiting for data", path);
 	for (int i = 0; i < d->count; i++) {
-		d->out[i].upload.verify_up_to = r.txid - (uint64_t)r.files;
+		d->out[i].upload.verify_up_to = d->out[i].upload.base = r.txid - (uint64_t)r.files;
 		if (upload(d, &d->out[i], &r, e) < 0)
 			return err_wrap(e, "sync replica for %s", path);
 	}
@@ -171,7 +187,7 @@ static void last_sync(struct one *d)
 	int rc = db_sync(d->db, DB_SYNC_NO_CHECKPOINT, &r, &e);
 
 	for (int i = 0; i < d->count && !rc; i++)
-		rc = upload_run(&d->out[i].upload, r.txid, 0, &stop, &e) < 0 ? -1 : 0;
+		rc = send_all(&d->out[i], r.txid, &e) < 0 ? -1 : 0;
 	if (rc)
 		log_error("failed to close database", LS("db", db_name(d->db)), LS("error", err_text(&e)));
 	db_close(d->db);

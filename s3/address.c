@@ -87,7 +87,8 @@ static int build(const struct s3_settings *s, const struct http_url *endpoint, s
 	append_base(&base, endpoint->path, n);
 	if (s3_settings_is_access_point(s)) {
 		size_t account;
-		const char *number = s3_arn_field(s->bucket, 4, &account), *name = strchr(strcasestr(s->bucket, ":accesspoint/"), '/');
+		const char *number = s3_arn_field(s->bucket, 4, &account);
+		const char *name = strchr(strcasestr(s->bucket, ":accesspoint/"), '/');
 
 		snprintf(before, sizeof(before), "%s-%.*s", name + 1, (int)account, number);
 	} else if (!s->path_style && fits_host(s->bucket, endpoint)) {
@@ -109,7 +110,8 @@ int s3_address_make(const struct s3_settings *s, const char *region, struct s3_a
 
 	*out = (struct s3_address){ .host = NULL };
 	for (const char *c = region; *c; c++) {
-		bool label = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') || *c == '-';
+		bool letter = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z');
+		bool label = letter || (*c >= '0' && *c <= '9') || *c == '-';
 
 		if (!label && !s->endpoint)
 			return err_set(e, ERR_INVALID, "s3: \"%s\" is no region", region);

@@ -23,7 +23,6 @@ struct progress {
 	int moves;
 	bool once, clock_fixed, keys_renewed;
 	char elsewhere[256]; /* host of a redirect; "" = the usual one */
-	bool elsewhere_ok;   /* the redirect's host is not ours to refuse */
 };
 
 void s3_call_param(struct s3_call *call, const char *name, const char *value)
@@ -246,7 +245,8 @@ static int follow_host(struct progress *p, const char *region, const char *endpo
 		bool v6 = strchr(to.host, ':') != NULL;
 
 		if (s3_address_related(a.url.host, to.host) && (to.secure || !a.url.secure)) {
-			snprintf(p->elsewhere, sizeof(p->elsewhere), "%s%s%s:%d", v6 ? "[" : "", to.host, v6 ? "]" : "", to.port);
+			snprintf(p->elsewhere, sizeof(p->elsewhere), "%s%s%s:%d", v6 ? "[" : "", to.host, v6 ? "]" : "",
+			         to.port);
 			rc = 0;
 		}
 		http_url_free(&to);
@@ -295,7 +295,8 @@ static int wait_to_retry(struct progress *p, const struct s3_reply *r, const str
 		log_info("s3 retry", LS("operation", p->call->operation), LS("key", p->call->key ? p->call->key : ""),
 		         LI("attempt", p->counted), LD("wait", ms * 1000000), LS("reason", reason));
 	else
-		log_debug("s3 retry", LS("operation", p->call->operation), LI("attempt", p->counted), LS("reason", reason));
+		log_debug("s3 retry", LS("operation", p->call->operation), LI("attempt", p->counted),
+		          LS("reason", reason));
 	return s3_wait(ms, p->call->cancel, e);
 }
 

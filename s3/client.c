@@ -15,12 +15,51 @@
 static struct {
 	pthread_mutex_t lock;
 	struct s3_client *first;
+	/* Connections are shared by all buckets; [1] is without a check of certificates. */
+	struct http_client *http[2];
+	int http_users[2];
 } all = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
+/* Both under the registry's lock. */
+static struct http_client *take_http(bool skip_verify, struct err *e)
+{
+	const struct http_client_options o = { .skip_verify = skip_verify, .idle_timeout_ms = 60000,
+		.pool_idle_ms = S3_IDLE_MS };
+
+	if (!all.http[skip_verify] && http_client_create(&o, &all.http[skip_verify], e) != 0)
+		return NULL;
+	all.http_users[skip_verify]++;
+	return all.http[skip_verify];
+}
+
+static void give_http(bool skip_verify)
+{
+	if (--all.http_users[skip_verify] > 0)
+		return;
+	http_client_free(all.http[skip_verify]);
+	all.http[skip_verify] = NULL;
+}
+
+int64_t s3_clients_sweep(void)
+{
+	int64_t first = INT64_MAX;
+
+	pthread_mutex_lock(&all.lock);
+	for (int i = 0; i < 2; i++) {
+		int64_t next = all.http[i] ? http_client_sweep(all.http[i]) : -1;
+
+		if (next >= 0 && next < first)
+			first = next;
+	}
+	pthread_mutex_unlock(&all.lock);
+	return first;
+}
+
+/* Under the registry's lock. */
 static void destroy(struct s3_client *c)
 {
 	if (c->http)
-		http_client_free(c->http);
+		give_http(c->settings.skip_verify);
 	if (c->credentials)
 		s3_credentials_free(c->credentials);
 	s3_settings_free(&c->settings);
@@ -84,10 +123,9 @@ static int create(const struct s3_settings *s, struct s3_client **out, struct er
 		return err_nomem(e);
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_mutex_init(&c->region_lock, NULL);
-	const struct http_client_options o = { .skip_verify = s->skip_verify, .pool_idle_max = s->concurrency + 1,
-		.idle_timeout_ms = 60000, .pool_idle_ms = 60000 };
-	if (copy_settings(s, &c->settings, e) != 0 || http_client_create(&o, &c->http, e) != 0 ||
-	    s3_credentials_create(s->access_key_id, s->secret_access_key, s->session_token, s->region, &c->credentials, e) != 0) {
+	if (copy_settings(s, &c->settings, e) != 0 || !(c->http = take_http(s->skip_verify, e)) ||
+	    s3_credentials_create(s->access_key_id, s->secret_access_key, s->session_token, s->region, &c->credentials,
+	                          e) != 0) {
 		destroy(c);
 		return -1;
 	}
@@ -137,9 +175,9 @@ void s3_client_release(struct s3_client *c)
 			link = &(*link)->next;
 		*link = c->next;
 	}
-	pthread_mutex_unlock(&all.lock);
 	if (last)
 		destroy(c);
+	pthread_mutex_unlock(&all.lock);
 }
 
 const struct s3_settings *s3_client_settings(const struct s3_client *c)
@@ -167,7 +205,7 @@ void s3_client_set_clock(struct s3_client *c, int64_t server_ms)
 	c->clock_is_known = true;
 	pthread_mutex_unlock(&c->lock);
 	if (news)
-		log_warn("the clock of this machine and that of the S3 endpoint differ: requests are signed with the latter",
+		log_warn("the clocks of this machine and of the S3 endpoint differ: requests are signed by the latter",
 		         LS("bucket", c->settings.bucket), LD("offset", off * 1000000));
 }
 

@@ -35,6 +35,10 @@ typedef void s3_observer(const struct s3_request_end *end);
  * on the threads that make requests. */
 int s3_client_open(const struct s3_settings *s, s3_observer *observer, struct s3_client **out, struct err *e);
 void s3_client_release(struct s3_client *c);
+/* Closes connections that nobody has used for S3_IDLE_MS; returns when the next one will be due (os_mono_us() time),
+ * INT64_MAX = none is left. Any thread. */
+enum { S3_IDLE_MS = 60 * 1000 };
+int64_t s3_clients_sweep(void);
 
 enum { S3_CALL_PARAMS_MAX = 6, S3_CALL_FIELDS_MAX = 12, S3_ATTEMPTS = 10 };
 

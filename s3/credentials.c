@@ -114,7 +114,8 @@ static int from_environment(const struct s3_chain *ch, struct s3_keys **out, str
 static int run_chain(const struct s3_chain *ch, struct s3_keys **out, struct err *e)
 {
 	static int (*const sources[])(const struct s3_chain *ch, struct s3_keys **out, struct err *e) = {
-		from_environment, s3_keys_from_web_identity, s3_keys_from_profile, s3_keys_from_container, s3_keys_from_instance,
+		from_environment, s3_keys_from_web_identity, s3_keys_from_profile, s3_keys_from_container,
+		s3_keys_from_instance,
 	};
 	struct err why = ERR_INIT;
 
@@ -132,7 +133,8 @@ static int run_chain(const struct s3_chain *ch, struct s3_keys **out, struct err
 			*e = why;
 		return -1;
 	}
-	return err_set(e, ERR_INVALID, "no credentials: set LITESTREAM_ACCESS_KEY_ID and LITESTREAM_SECRET_ACCESS_KEY, or "
+	return err_set(e, ERR_INVALID,
+	               "no credentials: set LITESTREAM_ACCESS_KEY_ID and LITESTREAM_SECRET_ACCESS_KEY, or "
 	               "access-key-id and secret-access-key, or provide AWS credentials (%s)",
 	               why.text[0] ? why.text : "none in the environment, shared files, or this machine's metadata");
 }

@@ -82,7 +82,8 @@ void s3_debug_request(unsigned flags, const char *method, const char *host, cons
 	s3_debug_fields(&text, fields, count);
 	if ((flags & S3_DEBUG_REQUEST_BODY) && body && body->bytes)
 		append_body(&shown, body->bytes, (size_t)body->size);
-	log_info("s3 request", LS("method", method), LS("host", host), LS("target", target), LS("fields", buf_text(&text)),
+	log_info("s3 request", LS("method", method), LS("host", host), LS("target", target),
+	         LS("fields", buf_text(&text)),
 	         LI("size", body ? body->size : 0), LS("body", buf_text(&shown)));
 	buf_free(&text);
 	buf_free(&shown);

@@ -76,7 +76,8 @@ static int take_failure(struct outcome *o, struct xml *x, struct err *e)
 	if (o->failed++ < SHOWN_MAX) {
 		size_t n = strlen(o->reasons);
 
-		snprintf(o->reasons + n, sizeof(o->reasons) - n, "%s%s: %s", n ? ", " : "", key, message[0] ? message : code);
+		snprintf(o->reasons + n, sizeof(o->reasons) - n, "%s%s: %s", n ? ", " : "", key,
+		         message[0] ? message : code);
 		log_warn("s3: could not delete", LS("key", key), LS("code", code), LS("message", message));
 	}
 	return 0;
@@ -118,7 +119,8 @@ int s3_take_nothing(void *ctx, struct s3_reply *r, struct err *e)
 
 static int delete_one(struct s3_client *c, const char *key, const atomic_bool *cancel, struct err *e)
 {
-	struct s3_call call = { .method = "DELETE", .operation = "DeleteObject", .verb = "delete", .key = key, .cancel = cancel };
+	struct s3_call call = { .method = "DELETE", .operation = "DeleteObject", .verb = "delete", .key = key,
+		.cancel = cancel };
 	struct s3_reply r;
 
 	if (s3_call(c, &call, s3_take_nothing, NULL, &r, e) == 0)
@@ -154,7 +156,8 @@ static void protect(struct s3_call *call, const struct s3_client *c, const struc
 /* The server, or what stands before it, does not know the request. */
 static bool is_unsupported(const struct s3_error *x)
 {
-	static const char *const codes[] = { "NotImplemented", "InvalidArgument", "InvalidRequest", "UnsupportedOperation",
+	static const char *const codes[] = { "NotImplemented", "InvalidArgument", "InvalidRequest",
+		"UnsupportedOperation",
 		"BadRequest", "NotFound", "NoSuchKey", "MethodNotAllowed" };
 
 	if (x->status == 405 || x->status == 501)
@@ -169,7 +172,8 @@ static bool is_unsupported(const struct s3_error *x)
 }
 
 /* 1 = the server cannot do that. */
-static int delete_batch(struct s3_client *c, const char *const *keys, int count, const atomic_bool *cancel, struct err *e)
+static int delete_batch(struct s3_client *c, const char *const *keys, int count, const atomic_bool *cancel,
+                        struct err *e)
 {
 	struct s3_call call = { .method = "POST", .operation = "DeleteObjects", .verb = "delete", .cancel = cancel };
 	struct buf body = { .limit = 8 << 20 };
@@ -201,7 +205,8 @@ static int delete_batch(struct s3_client *c, const char *const *keys, int count,
 	if (rc != 0)
 		return is_unsupported(&r.error) ? 1 : -1;
 	if (o.failed > 0)
-		return err_set(e, ERR_SYSTEM, "s3: delete %d of %d objects (bucket %s): %s", o.failed, count, c->settings.bucket,
+		return err_set(e, ERR_SYSTEM, "s3: delete %d of %d objects (bucket %s): %s", o.failed, count,
+		               c->settings.bucket,
 		               o.reasons);
 	return 0;
 }

@@ -67,7 +67,8 @@ int s3_error_take(struct s3_error *out, struct xml *x, struct err *e)
 		const struct { const char *name; char *field; size_t cap; } fields[] = {
 			{ "Code", out->code, sizeof(out->code) }, { "Message", out->message, sizeof(out->message) },
 			{ "RequestId", out->request_id, sizeof(out->request_id) },
-			{ "Region", out->region, sizeof(out->region) }, { "Endpoint", out->endpoint, sizeof(out->endpoint) },
+			{ "Region", out->region, sizeof(out->region) }, { "Endpoint", out->endpoint,
+				sizeof(out->endpoint) },
 		};
 		for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
 			if (strcmp(x->name, fields[i].name) == 0 && xml_text(x)[0])
@@ -98,10 +99,13 @@ enum s3_remedy s3_error_remedy(const struct s3_error *x)
 		"IDPCommunicationError", NULL };
 	static const char *const once[] = { "BadDigest", "XAmzContentSHA256Mismatch", NULL };
 	static const char *const clock[] = { "RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture", NULL };
-	static const char *const maybe[] = { "SignatureDoesNotMatch", "InvalidSignatureException", "AuthFailure", NULL };
-	static const char *const keys[] = { "ExpiredToken", "ExpiredTokenException", "InvalidToken", "TokenRefreshRequired",
+	static const char *const maybe[] = { "SignatureDoesNotMatch", "InvalidSignatureException", "AuthFailure",
+		NULL };
+	static const char *const keys[] = { "ExpiredToken", "ExpiredTokenException", "InvalidToken",
+		"TokenRefreshRequired",
 		"InvalidAccessKeyId", NULL };
-	static const char *const move[] = { "PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed", NULL };
+	static const char *const move[] = { "PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed",
+		NULL };
 
 	if (is_one_of(x->code, later))
 		return S3_LATER;
@@ -129,7 +133,8 @@ static const char *missing_right(const char *operation)
 	static const struct { const char *operation, *hint; } rights[] = {
 		{ "ListObjectsV2", "missing right s3:ListBucket" },
 		{ "PutObject", "missing right s3:PutObject (with a KMS key also kms:GenerateDataKey)" },
-		{ "CreateMultipartUpload", "missing right s3:PutObject (with a KMS key also kms:GenerateDataKey, kms:Decrypt)" },
+		{ "CreateMultipartUpload",
+			"missing right s3:PutObject (with a KMS key also kms:GenerateDataKey, kms:Decrypt)" },
 		{ "UploadPart", "missing right s3:PutObject (with a KMS key also kms:GenerateDataKey, kms:Decrypt)" },
 		{ "CompleteMultipartUpload", "missing right s3:PutObject (with a KMS key also kms:Decrypt)" },
 		{ "GetObject", "missing right s3:GetObject, or the object is missing and so is s3:ListBucket" },
@@ -149,8 +154,10 @@ static const char *missing_right(const char *operation)
 const char *s3_error_hint(const struct s3_error *x, const struct s3_subject *about)
 {
 	static const struct { const char *code, *hint; } hints[] = {
-		{ "InvalidAccessKeyId", "this key is unknown to the endpoint: check access-key-id, LITESTREAM_ACCESS_KEY_ID and endpoint" },
-		{ "SignatureDoesNotMatch", "wrong secret key, stray blanks around it, a proxy that rewrites requests, or "
+		{ "InvalidAccessKeyId",
+			"this key is unknown to the endpoint: check access-key-id, LITESTREAM_ACCESS_KEY_ID and endpoint" },
+		{ "SignatureDoesNotMatch",
+			"wrong secret key, stray blanks around it, a proxy that rewrites requests, or "
 		  "sign-payload=false where payloads must be signed" },
 		{ "NoSuchBucket", "buckets are never created here: check its name, the region and the endpoint" },
 		{ "PermanentRedirect", "the bucket is in another region: set `region`" },

@@ -46,9 +46,11 @@ static int read_answer(struct http_exchange *x, struct buf *out, struct err *e)
 
 static int ask_once(const struct small *s, const atomic_bool *cancel, int *status, struct buf *answer, struct err *e)
 {
-	const struct http_client_options o = { .no_proxy = s->local, .connect_timeout_ms = s->local ? s->timeout_ms / 2 : 0,
+	const struct http_client_options o = { .no_proxy = s->local,
+		.connect_timeout_ms = s->local ? s->timeout_ms / 2 : 0,
 		.head_timeout_ms = s->timeout_ms, .idle_timeout_ms = s->timeout_ms };
-	struct http_body body = { .bytes = s->body ? s->body->data : NULL, .size = s->body ? (int64_t)s->body->len : 0 };
+	struct http_body body = { .bytes = s->body ? s->body->data : NULL,
+		.size = s->body ? (int64_t)s->body->len : 0 };
 	struct http_client *c = NULL;
 	struct http_exchange x;
 	struct http_url u;
@@ -58,7 +60,8 @@ static int ask_once(const struct small *s, const atomic_bool *cancel, int *statu
 	answer->limit = ANSWER_MAX;
 	if (http_url_parse(s->url, &u, e) != 0)
 		return -1;
-	const struct http_request rq = { .method = s->method, .url = &u, .fields = s->fields, .body = s->body ? &body : NULL,
+	const struct http_request rq = { .method = s->method, .url = &u, .fields = s->fields,
+		.body = s->body ? &body : NULL,
 		.cancel = cancel };
 	rc = http_client_create(&o, &c, e);
 	if (rc == 0 && (rc = http_begin(c, &rq, &x, e)) == 0) {
@@ -110,7 +113,8 @@ static const char *member_text(const struct json_doc *d, const char *name)
 static int keys_from_doc(const struct json_doc *d, const char *source, struct s3_keys **out, struct err *e)
 {
 	const char *id = member_text(d, "AccessKeyId"), *secret = member_text(d, "SecretAccessKey");
-	const char *token = member_text(d, "Token"), *expires = member_text(d, "Expiration"), *code = member_text(d, "Code");
+	const char *token = member_text(d, "Token"), *expires = member_text(d, "Expiration");
+	const char *code = member_text(d, "Code");
 	int64_t ns = 0;
 
 	if (!token)
@@ -150,7 +154,8 @@ int s3_keys_from_json(const char *text, size_t n, const char *source, struct s3_
 static bool is_metadata_host(const char *host)
 {
 	return strcmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 ||
-	       strcmp(host, "169.254.170.2") == 0 || strcmp(host, "169.254.170.23") == 0 || strcmp(host, "fd00:ec2::23") == 0;
+	       strcmp(host, "169.254.170.2") == 0 || strcmp(host, "169.254.170.23") == 0 ||
+	       strcmp(host, "fd00:ec2::23") == 0;
 }
 
 static char *read_token(const char *path, struct err *e)
@@ -198,7 +203,8 @@ static int check_container_url(const char *url, struct err *e)
 		return -1;
 	fine = u.secure || is_metadata_host(u.host);
 	http_url_free(&u);
-	return fine ? 0 : err_set(e, ERR_INVALID, "AWS_CONTAINER_CREDENTIALS_FULL_URI must use https or a local address");
+	return fine ? 0 : err_set(e, ERR_INVALID,
+	                          "AWS_CONTAINER_CREDENTIALS_FULL_URI must use https or a local address");
 }
 
 int s3_keys_from_container(const struct s3_chain *ch, struct s3_keys **out, struct err *e)
@@ -240,7 +246,8 @@ int s3_keys_from_container(const struct s3_chain *ch, struct s3_keys **out, stru
 
 static const char *instance_base(void)
 {
-	const char *base = variable("AWS_EC2_METADATA_SERVICE_ENDPOINT"), *mode = variable("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE");
+	const char *base = variable("AWS_EC2_METADATA_SERVICE_ENDPOINT");
+	const char *mode = variable("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE");
 
 	if (base)
 		return base;
@@ -339,7 +346,8 @@ static int read_text_input(void *ctx, void *bytes, size_t n, size_t *got, struct
 }
 
 /* Takes RESPONSE/RESULT/Credentials/…, or the error. */
-static int parse_sts(const struct buf *answer, int status, struct s3_keys **out, struct s3_error *refusal, struct err *e)
+static int parse_sts(const struct buf *answer, int status, struct s3_keys **out, struct s3_error *refusal,
+                     struct err *e)
 {
 	struct text_input in = { buf_text(answer), answer->len };
 	struct sts_answer a = { .id = NULL };
@@ -388,7 +396,8 @@ static void add_form(struct buf *body, const char *name, const char *value)
 	sigv4_escape(body, value, false);
 }
 
-static int sign_sts(struct buf *fields, const char *host, const char *region, const struct buf *body, const struct s3_keys *keys)
+static int sign_sts(struct buf *fields, const char *host, const char *region, const struct buf *body,
+                    const struct s3_keys *keys)
 {
 	char when[SIGV4_TIME_SIZE], payload[SHA256_HEX_SIZE];
 	uint8_t sum[SHA256_SIZE];
@@ -399,7 +408,8 @@ static int sign_sts(struct buf *fields, const char *host, const char *region, co
 
 	sha256(body->data, body->len, sum);
 	const struct sigv4_request rq = { .method = "POST", .path = "/", .query = "", .fields = pairs,
-		.field_count = keys->token ? 4 : 3, .payload = sha256_hex(payload, sum), .time_s = now_s, .region = region,
+		.field_count = keys->token ? 4 : 3, .payload = sha256_hex(payload, sum), .time_s = now_s,
+		.region = region,
 		.service = "sts", .access_key_id = keys->access_key_id, .secret = keys->secret };
 	buf_fmt(fields, "x-amz-date: %s\r\n", when);
 	if (keys->token)
@@ -412,7 +422,8 @@ static int sign_sts(struct buf *fields, const char *host, const char *region, co
 
 static const char *sts_region(const struct s3_chain *ch, const struct s3_role *role)
 {
-	const char *const places[] = { role->region, ch->region, variable("AWS_REGION"), variable("AWS_DEFAULT_REGION") };
+	const char *const places[] = { role->region, ch->region, variable("AWS_REGION"),
+		variable("AWS_DEFAULT_REGION") };
 
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
 		if (places[i] && places[i][0])
@@ -435,11 +446,13 @@ static int host_field(const char *url, struct buf *out, struct err *e)
 	return 0;
 }
 
-static int ask_sts(const struct s3_chain *ch, const struct s3_role *role, const struct buf *body, const struct s3_keys *base,
+static int ask_sts(const struct s3_chain *ch, const struct s3_role *role, const struct buf *body,
+                   const struct s3_keys *base,
                    struct s3_keys **out, struct err *e)
 {
 	const char *endpoint = variable("AWS_ENDPOINT_URL_STS"), *region = sts_region(ch, role);
-	struct buf url = { .limit = 1024 }, host = { .limit = 1024 }, fields = { .limit = 64 << 10 }, answer = { .data = NULL };
+	struct buf url = { .limit = 1024 }, host = { .limit = 1024 };
+	struct buf fields = { .limit = 64 << 10 }, answer = { .data = NULL };
 	struct s3_error refusal = { .status = 0 };
 	int status = 0, rc;
 
@@ -452,7 +465,8 @@ static int ask_sts(const struct s3_chain *ch, const struct s3_role *role, const 
 	if (rc == 0 && base)
 		rc = sign_sts(&fields, buf_text(&host), region, body, base);
 	for (int n = 0; rc == 0 && n < ATTEMPTS; n++) {
-		const struct small s = { .method = "POST", .url = buf_text(&url), .fields = buf_text(&fields), .body = body,
+		const struct small s = { .method = "POST", .url = buf_text(&url), .fields = buf_text(&fields),
+			.body = body,
 			.timeout_ms = 10000 };
 
 		rc = ask(&s, ch->cancel, &status, &answer, e);
@@ -502,7 +516,8 @@ int s3_keys_from_role(const struct s3_chain *ch, const struct s3_role *role, con
 
 int s3_keys_from_web_identity(const struct s3_chain *ch, struct s3_keys **out, struct err *e)
 {
-	const struct s3_role role = { .arn = variable("AWS_ROLE_ARN"), .token_file = variable("AWS_WEB_IDENTITY_TOKEN_FILE"),
+	const struct s3_role role = { .arn = variable("AWS_ROLE_ARN"),
+		.token_file = variable("AWS_WEB_IDENTITY_TOKEN_FILE"),
 		.session = variable("AWS_ROLE_SESSION_NAME") };
 
 	return role.arn && role.token_file ? s3_keys_from_role(ch, &role, NULL, out, e) : 0;

@@ -100,7 +100,8 @@ static int take_lock(void *ctx, struct s3_reply *r, struct err *e)
 
 static int read_lock(struct s3_lease *l, struct lock *k, const atomic_bool *cancel, struct err *e)
 {
-	struct s3_call call = { .method = "GET", .operation = "GetObject", .verb = "read lock", .key = l->key, .cancel = cancel };
+	struct s3_call call = { .method = "GET", .operation = "GetObject", .verb = "read lock", .key = l->key,
+		.cancel = cancel };
 	struct s3_reply r;
 	struct err why = ERR_INIT;
 
@@ -141,7 +142,8 @@ static int take_etag(void *ctx, struct s3_reply *r, struct err *e)
 
 static enum written write_lock(struct s3_lease *l, struct put *p, const atomic_bool *cancel, struct err *e)
 {
-	struct s3_call call = { .method = "PUT", .operation = "PutObject", .verb = "write lock", .key = l->key, .cancel = cancel };
+	struct s3_call call = { .method = "PUT", .operation = "PutObject", .verb = "write lock", .key = l->key,
+		.cancel = cancel };
 	struct buf text = { .limit = 4096 };
 	char when[TEXT_TIME_SIZE];
 	struct json_writer w;
@@ -175,7 +177,8 @@ static enum written write_lock(struct s3_lease *l, struct put *p, const atomic_b
 
 static int refuse_server(const struct s3_lease *l, struct err *e)
 {
-	return err_set(e, ERR_INVALID, "s3: lock %s (bucket %s): the endpoint does not guard writes by conditions (If-Match, "
+	return err_set(e, ERR_INVALID,
+	               "s3: lock %s (bucket %s): the endpoint does not guard writes by conditions (If-Match, "
 	               "If-None-Match), so `lease: true` cannot keep a second writer out", l->key, l->c->settings.bucket);
 }
 
@@ -217,7 +220,8 @@ static int look_again(struct s3_lease *l, struct put *p, const atomic_bool *canc
 
 	if (read_lock(l, &k, cancel, e) != 0)
 		return -1;
-	if (k.exists && strcmp(k.owner, p->owner) == 0 && k.generation == p->generation && k.expires_ms == p->expires_ms) {
+	if (k.exists && strcmp(k.owner, p->owner) == 0 && k.generation == p->generation &&
+	    k.expires_ms == p->expires_ms) {
 		strcpy(p->etag, k.etag);
 		return 0;
 	}

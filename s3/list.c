@@ -27,7 +27,8 @@ static int take_number(const char *text, int64_t *value, struct err *e)
 
 	*value = -1;
 	for (const char *s = text; *s; s++) {
-		if (*s < '0' || *s > '9' || __builtin_mul_overflow(n, 10, &n) || __builtin_add_overflow(n, *s - '0', &n))
+		if (*s < '0' || *s > '9' || __builtin_mul_overflow(n, 10, &n) ||
+		    __builtin_add_overflow(n, *s - '0', &n))
 			return err_set(e, ERR_CORRUPT, "a list holds a size that is no number");
 		*value = n;
 	}
@@ -97,8 +98,11 @@ static int take_folder(struct walk *w, struct xml *x, struct err *e)
 		char *key = strdup(xml_text(x));
 		if (!key)
 			return err_nomem(e);
-		int rc = w->url_encoded && !http_unescape(key, true) ? err_set(e, ERR_CORRUPT, "a list holds a bad escape")
-		                                                     : w->l->folder(w->l->ctx, key, e);
+		int rc;
+		if (w->url_encoded && !http_unescape(key, true))
+			rc = err_set(e, ERR_CORRUPT, "a list holds a bad escape");
+		else
+			rc = w->l->folder(w->l->ctx, key, e);
 		free(key);
 		if (rc != 0)
 			return rc;
@@ -188,7 +192,8 @@ int s3_list(struct s3_client *c, const struct s3_list *l, const atomic_bool *can
 	int rc = 0;
 
 	for (uint64_t page = 0; rc == 0; page++) {
-		struct s3_call call = { .method = "GET", .operation = "ListObjectsV2", .verb = "list", .cancel = cancel };
+		struct s3_call call = { .method = "GET", .operation = "ListObjectsV2", .verb = "list",
+			.cancel = cancel };
 		struct s3_reply r;
 
 		s3_call_param(&call, "list-type", "2");
@@ -210,7 +215,8 @@ int s3_list(struct s3_client *c, const struct s3_list *l, const atomic_bool *can
 			break;
 		/* Every cycle of tokens comes back to the milestone some day: it is set anew after 1, 2, 4, 8 … pages. */
 		if (milestone && strcmp(token, milestone) == 0)
-			rc = err_set(e, ERR_CORRUPT, "s3: list %s: the server gives the same page again and again", l->prefix);
+			rc = err_set(e, ERR_CORRUPT, "s3: list %s: the server gives the same page again and again",
+			             l->prefix);
 		if ((page & (page + 1)) == 0) {
 			free(milestone);
 			milestone = strdup(token);

@@ -45,7 +45,8 @@ struct s3_reader;
  * ERR_NOT_FOUND here already; one of another size ERR_CORRUPT. What breaks off is fetched again from there, as long as
  * bytes arrive, and only from the very same object.
  */
-int s3_open(struct s3_client *c, const char *key, int64_t offset, int64_t length, int64_t size, const atomic_bool *cancel,
+int s3_open(struct s3_client *c, const char *key, int64_t offset, int64_t length, int64_t size,
+            const atomic_bool *cancel,
             struct s3_reader **out, struct err *e);
 int s3_read(struct s3_reader *r, void *bytes, size_t n, size_t *got, struct err *e); /* *got == 0: the end */
 void s3_reader_close(struct s3_reader *r);

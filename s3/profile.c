@@ -189,7 +189,8 @@ static int files_read(struct files *f, struct err *e)
 
 int64_t s3_profile_files_changed(void)
 {
-	char *paths[] = { file_path("AWS_SHARED_CREDENTIALS_FILE", "credentials"), file_path("AWS_CONFIG_FILE", "config") };
+	char *paths[] = { file_path("AWS_SHARED_CREDENTIALS_FILE", "credentials"),
+		file_path("AWS_CONFIG_FILE", "config") };
 	int64_t sum = 0;
 
 	for (int i = 0; i < 2; i++) {

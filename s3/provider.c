@@ -83,14 +83,17 @@ static bool is_gcs(const char *with_port)
 enum s3_provider s3_provider_of(const char *endpoint)
 {
 	static const struct { const char *host; enum s3_provider provider; } exact[] = {
-		{ "fly.storage.tigris.dev", S3_TIGRIS }, { "t3.storage.dev", S3_TIGRIS }, { "s3.filebase.com", S3_FILEBASE },
+		{ "fly.storage.tigris.dev", S3_TIGRIS }, { "t3.storage.dev", S3_TIGRIS }, { "s3.filebase.com",
+			S3_FILEBASE },
 	}, suffix[] = {
 		{ ".r2.cloudflarestorage.com", S3_R2 }, { ".backblazeb2.com", S3_B2 }, { ".supabase.co", S3_SUPABASE },
-		{ ".digitaloceanspaces.com", S3_DO }, { ".scw.cloud", S3_SCALEWAY }, { ".your-objectstorage.com", S3_HETZNER },
+		{ ".digitaloceanspaces.com", S3_DO }, { ".scw.cloud", S3_SCALEWAY }, { ".your-objectstorage.com",
+			S3_HETZNER },
 		{ ".wasabisys.com", S3_WASABI }, { ".amazonaws.com", S3_AWS }, { ".amazonaws.com.cn", S3_AWS },
 	};
 	static const char *const not_minio[] = { "amazonaws.com", "digitaloceanspaces.com", "backblazeb2.com",
-		"filebase.com", "scw.cloud", "r2.cloudflarestorage.com", "tigris.dev", "t3.storage.dev", "supabase.co" };
+		"filebase.com", "scw.cloud", "r2.cloudflarestorage.com", "tigris.dev", "t3.storage.dev",
+		"supabase.co" };
 	char host[HOST_SIZE];
 
 	host_of(host, endpoint);

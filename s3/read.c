@@ -39,30 +39,32 @@ struct s3_reader {
 
 /* ---- the head of an answer ---- */
 
-/* A number of bytes behind exactly that text; moves behind both. */
-static bool take_bytes(const char **at, const char *before, int64_t *n)
+/* Digits, and the character that must follow them (which may be the end). */
+static bool take_digits(const char **s, char then, int64_t *value)
 {
-	const char *digits = *at + strlen(before);
-	char *end;
+	const char *c = *s;
 
-	if (strncmp(*at, before, strlen(before)) != 0 || *digits < '0' || *digits > '9')
+	*value = 0;
+	for (; *c >= '0' && *c <= '9'; c++) {
+		if (__builtin_mul_overflow(*value, 10, value) || __builtin_add_overflow(*value, *c - '0', value))
+			return false;
+	}
+	if (c == *s || *c != then)
 		return false;
-	*n = strtoll(digits, &end, 10);
-	*at = end;
+	*s = c + (then != '\0');
 	return true;
 }
 
 /* "bytes 5-9/10" */
 static bool parse_content_range(const char *text, int64_t *first, int64_t *total)
 {
-	int64_t a, b, n;
+	int64_t last;
 
-	if (!text || !take_bytes(&text, "bytes ", &a) || !take_bytes(&text, "-", &b) || !take_bytes(&text, "/", &n) || b < a ||
-	    n <= b)
+	if (!text || strncmp(text, "bytes ", 6) != 0)
 		return false;
-	*first = a;
-	*total = n;
-	return true;
+	text += 6;
+	return take_digits(&text, '-', first) && take_digits(&text, '/', &last) && take_digits(&text, '\0', total) &&
+	       *first <= last && last < *total;
 }
 
 static int skip_bytes(struct s3_reply *r, int64_t n, struct err *e)
@@ -86,14 +88,16 @@ static int take_head(struct s3_reader *s, struct s3_reply *r, struct err *e)
 	int64_t first = 0, total = r->x.answer.content_length;
 
 	if (encoding && encoding[0] && strcmp(encoding, "identity") != 0 && strcmp(encoding, "aws-chunked") != 0)
-		return err_set(e, ERR_INVALID, "the answer comes with Content-Encoding %.40s, which was not asked for", encoding);
+		return err_set(e, ERR_INVALID, "the answer comes with Content-Encoding %.40s, which was not asked for",
+		               encoding);
 	if (r->x.answer.status == 206 &&
 	    (!parse_content_range(s3_reply_field(r, "content-range"), &first, &total) || first != s->offset))
 		return err_set(e, ERR_CORRUPT, "the answer is not the range that was asked for");
 	if (r->x.answer.status != 206 && (r->x.answer.status != 200 || total < 0))
 		return err_set(e, ERR_CORRUPT, "the answer does not tell its length");
 	if (s->size >= 0 && total != s->size)
-		return err_set(e, ERR_CORRUPT, "the object has %lld bytes instead of %lld", (long long)total, (long long)s->size);
+		return err_set(e, ERR_CORRUPT, "the object has %lld bytes instead of %lld", (long long)total,
+		               (long long)s->size);
 	s->size = total;
 	if (s->end > total)
 		s->end = total;
@@ -136,7 +140,8 @@ static int take_small(void *ctx, struct s3_reply *r, struct err *e)
 /* Bytes from s->offset on. */
 static int request(struct s3_reader *s, struct err *e)
 {
-	struct s3_call call = { .method = "GET", .operation = "GetObject", .verb = "open", .key = s->key, .cancel = s->cancel };
+	struct s3_call call = { .method = "GET", .operation = "GetObject", .verb = "open", .key = s->key,
+		.cancel = s->cancel };
 	bool small;
 	char range[64];
 
@@ -170,7 +175,8 @@ static int request(struct s3_reader *s, struct err *e)
 	return 0;
 }
 
-int s3_open(struct s3_client *c, const char *key, int64_t offset, int64_t length, int64_t size, const atomic_bool *cancel,
+int s3_open(struct s3_client *c, const char *key, int64_t offset, int64_t length, int64_t size,
+            const atomic_bool *cancel,
             struct s3_reader **out, struct err *e)
 {
 	struct s3_reader *s = calloc(1, sizeof(*s));
@@ -309,7 +315,8 @@ static int take_metadata(void *ctx, struct s3_reply *r, struct err *e)
 
 int s3_head_time(struct s3_client *c, const char *key, int64_t *ms, const atomic_bool *cancel, struct err *e)
 {
-	struct s3_call call = { .method = "HEAD", .operation = "HeadObject", .verb = "head", .key = key, .cancel = cancel };
+	struct s3_call call = { .method = "HEAD", .operation = "HeadObject", .verb = "head", .key = key,
+		.cancel = cancel };
 	struct s3_reply r;
 	struct head h;
 	int64_t ns;

@@ -14,7 +14,8 @@ static const char first_region[] = "us-east-1";
 
 static bool ask_head(struct s3_client *c, const atomic_bool *cancel, struct err *e)
 {
-	struct s3_call call = { .method = "HEAD", .operation = "HeadBucket", .verb = "find region of", .cancel = cancel };
+	struct s3_call call = { .method = "HEAD", .operation = "HeadBucket", .verb = "find region of",
+		.cancel = cancel };
 	struct s3_attempt t = { .c = c, .call = &call, .region = first_region, .unsigned_ = true };
 	struct http_exchange x;
 	const char *region;
@@ -26,7 +27,8 @@ static bool ask_head(struct s3_client *c, const atomic_bool *cancel, struct err 
 	if (region && region[0])
 		found = s3_client_set_region(c, region);
 	else
-		err_set(e, ERR_SYSTEM, "the endpoint does not tell the region of the bucket (HTTP %d)", x.answer.status);
+		err_set(e, ERR_SYSTEM, "the endpoint does not tell the region of the bucket (HTTP %d)",
+		        x.answer.status);
 	http_end(&x);
 	return found;
 }
@@ -56,9 +58,18 @@ static int take_location(void *ctx, struct s3_reply *r, struct err *e)
 	return event == XML_END ? 0 : -1;
 }
 
+/* The first region answers with nothing, the second by an old name. */
+static const char *modern_name(const char *location)
+{
+	if (!location[0])
+		return first_region;
+	return strcmp(location, "EU") == 0 ? "eu-west-1" : location;
+}
+
 static bool ask_location(struct s3_client *c, const atomic_bool *cancel, struct err *e)
 {
-	struct s3_call call = { .method = "GET", .operation = "GetBucketLocation", .verb = "find region of", .cancel = cancel };
+	struct s3_call call = { .method = "GET", .operation = "GetBucketLocation", .verb = "find region of",
+		.cancel = cancel };
 	struct s3_attempt t = { .c = c, .call = &call, .region = first_region };
 	struct s3_reply r = { .debug = c->debug };
 	struct location l;
@@ -67,7 +78,7 @@ static bool ask_location(struct s3_client *c, const atomic_bool *cancel, struct 
 	s3_call_param(&call, "location", "");
 	if (s3_attempt_begin(&t, &r.x, e) == 0) {
 		if (r.x.answer.status == 200 && take_location(&l, &r, e) == 0)
-			found = s3_client_set_region(c, !l.region[0] ? first_region : strcmp(l.region, "EU") == 0 ? "eu-west-1" : l.region);
+			found = s3_client_set_region(c, modern_name(l.region));
 		http_end(&r.x);
 	}
 	s3_keys_release(t.keys);
@@ -95,7 +106,8 @@ int s3_client_need_region(struct s3_client *c, const atomic_bool *cancel, struct
 	pthread_mutex_lock(&c->region_lock);
 	known = s3_client_region(c);
 	free(known);
-	if (!known && !ask_head(c, cancel, &why) && !(cancel && atomic_load(cancel)) && !ask_location(c, cancel, NULL) &&
+	if (!known && !ask_head(c, cancel, &why) && !(cancel && atomic_load(cancel)) &&
+	    !ask_location(c, cancel, NULL) &&
 	    !take_environment(c))
 		rc = -1;
 	pthread_mutex_unlock(&c->region_lock);

@@ -118,7 +118,8 @@ static int send_draft(struct s3_attempt *t, struct draft *d, struct http_exchang
 	buf_str(&d->lines, "user-agent: litestream (rivulet)\r\n");
 	if (!buf_ok(&d->lines) || !buf_ok(&d->authorization))
 		return err_nomem(e);
-	s3_debug_request(t->c->debug, call->method, d->address.host, buf_text(&d->target), d->fields, d->field_count, call->body);
+	s3_debug_request(t->c->debug, call->method, d->address.host, buf_text(&d->target), d->fields, d->field_count,
+	                 call->body);
 	const struct http_request rq = { .method = call->method, .url = &d->address.url, .target = buf_text(&d->target),
 		.fields = buf_text(&d->lines), .body = call->body, .cancel = call->cancel,
 		.expect_continue = call->body && call->body->size >= EXPECT_MIN };

@@ -141,7 +141,8 @@ static int take_bucket(struct merge *m, struct err *e)
 	if (!given(s->bucket) && !m->nomem)
 		return err_set(e, ERR_INVALID, "bucket required for s3 replica%s", m->g->registering ? " URL" : "");
 	if (m->host.is_ip)
-		set_problem(m, "%s is an address, not a bucket: name the server with ?endpoint=%s", m->url.host, m->url.host);
+		set_problem(m, "%s is an address, not a bucket: name the server with ?endpoint=%s", m->url.host,
+		            m->url.host);
 	s->prefix = given(m->g->url) ? url_prefix(m) : configured_prefix(m);
 	if (m->nomem)
 		return err_nomem(e);
@@ -264,7 +265,8 @@ static void take_switches(struct merge *m)
 	const struct s3_given *g = m->g;
 	struct s3_settings *s = m->out;
 	enum s3_tri sign = either(g->sign_payload, s3_url_bool(&m->url, "signPayload", "sign-payload"));
-	enum s3_tri md5 = either(g->require_content_md5, s3_url_bool(&m->url, "requireContentMD5", "require-content-md5"));
+	enum s3_tri md5 = either(g->require_content_md5,
+	                         s3_url_bool(&m->url, "requireContentMD5", "require-content-md5"));
 	enum s3_tri skip = either(s3_url_bool(&m->url, "skipVerify", "skip-verify"), g->skip_verify);
 
 	s->sign_payload = sign != S3_NO;
@@ -374,12 +376,16 @@ static void take_encryption(struct merge *m)
 	if (given(g->sse_customer_key_path))
 		s->sse_key = read_key_file(m, g->sse_customer_key_path);
 	else
-		s->sse_key = keep(m, first(g->sse_customer_key, s3_url_param(&m->url, "sseCustomerKey", "sse-customer-key")));
+		s->sse_key = keep(m,
+		                  first(g->sse_customer_key,
+		                        s3_url_param(&m->url, "sseCustomerKey", "sse-customer-key")));
 	if (!s->sse_key)
 		return;
 	if (s->kms_key_id)
 		set_problem(m, "cannot use both a customer key (SSE-C) and a KMS key");
-	check_key(m, first(g->sse_customer_algorithm, s3_url_param(&m->url, "sseCustomerAlgorithm", "sse-customer-algorithm")),
+	check_key(m,
+	          first(g->sse_customer_algorithm,
+	                s3_url_param(&m->url, "sseCustomerAlgorithm", "sse-customer-algorithm")),
 	          first(g->sse_customer_key_md5, s3_url_param(&m->url, "sseCustomerKeyMD5", "sse-customer-key-md5")));
 }
 
@@ -398,7 +404,8 @@ static void warn_of_params(struct merge *m)
 {
 	static const char *const known[] = { "endpoint", "region", "forcePathStyle", "force-path-style", "skipVerify",
 		"skip-verify", "signPayload", "sign-payload", "requireContentMD5", "require-content-md5", "concurrency",
-		"partSize", "part-size", "storageClass", "storage-class", "sseCustomerAlgorithm", "sse-customer-algorithm",
+		"partSize", "part-size", "storageClass", "storage-class", "sseCustomerAlgorithm",
+		"sse-customer-algorithm",
 		"sseCustomerKey", "sse-customer-key", "sseCustomerKeyMD5", "sse-customer-key-md5", "sseKmsKeyId",
 		"sse-kms-key-id" };
 
@@ -408,7 +415,8 @@ static void warn_of_params(struct merge *m)
 		for (size_t j = 0; j < sizeof(known) / sizeof(known[0]); j++)
 			is_known |= strcmp(known[j], m->url.params[i].name) == 0;
 		if (!is_known)
-			buf_fmt(&m->out->warnings, "unknown parameter \"%s\" in the replica URL is ignored\n", m->url.params[i].name);
+			buf_fmt(&m->out->warnings, "unknown parameter \"%s\" in the replica URL is ignored\n",
+			        m->url.params[i].name);
 	}
 }
 
@@ -419,7 +427,8 @@ static int merge_all(struct merge *m, struct err *e)
 
 	if (check_exclusions(m->g, e) != 0)
 		return -1;
-	if (given(m->g->url) && (s3_url_parse(m->g->url, &m->url, e) != 0 || s3_host_parse(m->url.host, &m->host, e) != 0))
+	if (given(m->g->url) &&
+	    (s3_url_parse(m->g->url, &m->url, e) != 0 || s3_host_parse(m->url.host, &m->host, e) != 0))
 		return -1;
 	if (take_bucket(m, e) != 0)
 		return -1;
@@ -458,7 +467,8 @@ int s3_settings_make(const struct s3_given *g, struct s3_settings *out, struct e
 
 void s3_settings_free(struct s3_settings *s)
 {
-	char *const texts[] = { s->bucket, s->prefix, s->region, s->endpoint, s->storage_class, s->kms_key_id, s->sse_key,
+	char *const texts[] = { s->bucket, s->prefix, s->region, s->endpoint, s->storage_class, s->kms_key_id,
+		s->sse_key,
 		s->sse_key_md5, s->access_key_id, s->secret_access_key, s->session_token, s->problem };
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)

@@ -31,7 +31,7 @@ int s3_keys_from_role(const struct s3_chain *ch, const struct s3_role *role, con
 /* Of {"AccessKeyId": …, "SecretAccessKey": …, "Token" or "SessionToken": …, "Expiration": …}. */
 int s3_keys_from_json(const char *text, size_t n, const char *source, struct s3_keys **out, struct err *e);
 
-/* A file of the shared kind: its newest change, so that it is read again. 0 = neither file is there. */
+/* A number that changes whenever one of the shared files does; 0 = neither is there. */
 int64_t s3_profile_files_changed(void);
 
 /* ---- INI files ---- */

@@ -124,7 +124,8 @@ static int take_etag(void *ctx, struct s3_reply *r, struct err *e)
 
 int s3_put_source(struct s3_client *c, const struct s3_write *w, const struct s3_source *s, struct err *e)
 {
-	struct s3_call call = { .method = "PUT", .operation = "PutObject", .verb = "put", .key = w->key, .body = &s->body,
+	struct s3_call call = { .method = "PUT", .operation = "PutObject", .verb = "put", .key = w->key,
+		.body = &s->body,
 		.payload = s->payload, .cancel = w->cancel };
 	char time[TEXT_TIME_SIZE];
 	struct s3_reply r;
@@ -184,7 +185,8 @@ int s3_multipart_begin(struct s3_multipart *m, struct s3_client *c, const struct
 int s3_multipart_reserve(struct s3_multipart *m, int count, struct err *e)
 {
 	if (count > S3_PARTS_MAX)
-		return err_set(e, ERR_LIMIT, "s3: put %s: more than %d parts of %lld bytes: raise `part-size`", m->key, S3_PARTS_MAX,
+		return err_set(e, ERR_LIMIT, "s3: put %s: more than %d parts of %lld bytes: raise `part-size`", m->key,
+		               S3_PARTS_MAX,
 		               (long long)m->c->settings.part_size);
 	if (count > m->part_cap) {
 		int cap = count > 2 * m->part_cap ? count : 2 * m->part_cap;
@@ -202,7 +204,8 @@ int s3_multipart_reserve(struct s3_multipart *m, int count, struct err *e)
 
 int s3_multipart_part(struct s3_multipart *m, int number, const struct s3_source *s, struct err *e)
 {
-	struct s3_call call = { .method = "PUT", .operation = "UploadPart", .verb = "put", .key = m->key, .body = &s->body,
+	struct s3_call call = { .method = "PUT", .operation = "UploadPart", .verb = "put", .key = m->key,
+		.body = &s->body,
 		.payload = s->payload, .cancel = m->w.cancel };
 	struct s3_reply r;
 	char text[16];
@@ -257,7 +260,8 @@ static int take_completed(void *ctx, struct s3_reply *r, struct err *e)
 /* An earlier attempt may have completed it without our hearing of it. */
 static bool is_completed(struct s3_multipart *m)
 {
-	struct s3_call call = { .method = "HEAD", .operation = "HeadObject", .verb = "head", .key = m->key, .cancel = m->w.cancel };
+	struct s3_call call = { .method = "HEAD", .operation = "HeadObject", .verb = "head", .key = m->key,
+		.cancel = m->w.cancel };
 	struct completed h;
 	struct s3_reply r;
 	char tail[24];
@@ -308,7 +312,8 @@ int s3_multipart_complete(struct s3_multipart *m, struct err *e)
 void s3_multipart_abort(struct s3_multipart *m)
 {
 	/* A client of its own, whose time-outs fit the few seconds that an end may take. */
-	const struct http_client_options o = { .connect_timeout_ms = 3000, .tls_timeout_ms = 3000, .head_timeout_ms = 4000,
+	const struct http_client_options o = { .connect_timeout_ms = 3000, .tls_timeout_ms = 3000,
+		.head_timeout_ms = 4000,
 		.idle_timeout_ms = 4000, .skip_verify = m->c->settings.skip_verify };
 	struct s3_call call = { .method = "DELETE", .operation = "AbortMultipartUpload", .verb = "abort", .key = m->key,
 		.single = true };
@@ -322,7 +327,7 @@ void s3_multipart_abort(struct s3_multipart *m)
 	if (http_client_create(&o, &quick, &why) == 0) {
 		call.http = quick;
 		if (s3_call(m->c, &call, s3_take_nothing, NULL, &r, &why) != 0 && r.error.status != 404)
-			log_warn("s3: an upload was left unfinished: parts may remain in the bucket until a lifecycle rule removes them",
+			log_warn("s3: an upload was left unfinished: its parts stay until a lifecycle rule removes them",
 			         LS("bucket", m->c->settings.bucket), LS("key", m->key), LS("error", why.text));
 		http_client_free(quick);
 	}

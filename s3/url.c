@@ -265,7 +265,8 @@ int s3_url_int(const struct s3_url *u, const char *a, const char *b, int64_t *va
 		char quoted[128];
 
 		text_quote(quoted, sizeof(quoted), text);
-		return err_set(e, ERR_INVALID, "invalid value for query parameter \"%s\": %s (must be a positive integer)",
+		return err_set(e, ERR_INVALID,
+		               "invalid value for query parameter \"%s\": %s (must be a positive integer)",
 		               first_value(u, a) ? a : b, quoted);
 	}
 	*value = n;

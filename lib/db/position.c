@@ -314,6 +314,8 @@ static int ask(struct replica *r, struct newest *n, struct err *e)
 			n->has_l0 = r;
 		}
 	}
+	if (!rc)
+		replica_listing_keep(r, &files);
 	replica_list_free(&files);
 	return rc;
 }

@@ -204,13 +204,17 @@ static int list_now(struct levels *l, struct err *e)
 {
 	struct replica_list all = { 0 };
 	unsigned doubts;
+	bool first;
 	int rc;
 
 	levels_lock(l);
 	l->is_listing = true;
+	first = !l->listed_ms;
 	doubts = l->doubts;
 	levels_unlock(l);
-	rc = replica_list_levels(l->replica, 0, LTX_LEVEL_MAX, false, &all, e);
+	rc = 0;
+	if (!replica_listing_take(l->replica, &all) || !first)
+		rc = replica_list_levels(l->replica, 0, LTX_LEVEL_MAX, false, &all, e);
 	if (rc)
 		err_wrap(e, "list replica");
 	levels_lock(l);

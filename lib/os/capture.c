@@ -57,7 +57,8 @@ static int read_all(int from, char *out, size_t cap, size_t *n, int64_t timeout_
 		if (cancel && atomic_load_explicit(cancel, memory_order_relaxed))
 			return err_set(e, ERR_CANCELLED, "cancelled");
 		if (os_mono_us() > end_us)
-			return err_set(e, ERR_SYSTEM, "the command has not ended after %lld s", (long long)(timeout_ms / 1000));
+			return err_set(e, ERR_SYSTEM, "the command has not ended after %lld s",
+			               (long long)(timeout_ms / 1000));
 		int ready = poll(&p, 1, LOOK_MS);
 		if (ready < 0 && errno != EINTR)
 			return err_sys(e, errno, "poll");
@@ -89,7 +90,8 @@ static int wait_for(pid_t pid, struct err *e)
 	}
 	if (ended < 0 || (WIFEXITED(status) && WEXITSTATUS(status) == 0))
 		return 0;
-	return err_set(e, ERR_INVALID, "the command ended with status %d", WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+	return err_set(e, ERR_INVALID, "the command ended with status %d",
+	               WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
 }
 
 int os_capture(const char *command, char *out, size_t cap, size_t *n, int64_t timeout_ms, const atomic_bool *cancel,

@@ -4,9 +4,11 @@
 #include <link.h>
 #include <signal.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "lib/os/point.h"
@@ -99,6 +101,15 @@ int os_self_path(char **path, struct err *e)
 		return err_sys(e, errno, "readlink /proc/self/exe");
 	*path = real;
 	return 0;
+}
+
+void os_program_identity(char *out, size_t size)
+{
+	struct utsname u;
+
+	if (uname(&u) < 0)
+		u.nodename[0] = 0;
+	snprintf(out, size, "%s:%ld", u.nodename[0] ? u.nodename : "unnamed", (long)getpid());
 }
 
 int os_symlink(const char *target, const char *path, struct err *e)

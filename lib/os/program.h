@@ -29,6 +29,8 @@ void os_stop_on_signal(atomic_bool *flag);
 
 /* The file that this process runs, malloc'ed: absolute, links resolved. Needs /proc. */
 int os_self_path(char **path, struct err *e);
+/* Who this is, for others to read: HOST:PID. */
+void os_program_identity(char *out, size_t size);
 int os_symlink(const char *target, const char *path, struct err *e);
 
 #endif

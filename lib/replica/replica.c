@@ -9,6 +9,9 @@
 
 #include "lib/base/log.h"
 #include "lib/base/text.h"
+#include "lib/os/clock.h"
+
+enum { LISTING_FRESH_US = 10 * 1000 * 1000 };
 
 void replica_list_free(struct replica_list *l)
 {
@@ -30,6 +33,42 @@ int replica_list_add(struct replica_list *l, const struct replica_item *item, st
 	}
 	l->items[l->count++] = *item;
 	return 0;
+}
+
+struct kept_listing {
+	struct replica_list all;
+	int64_t since_us;
+};
+
+static void drop_listing(struct kept_listing *k)
+{
+	if (k)
+		replica_list_free(&k->all);
+	free(k);
+}
+
+void replica_listing_keep(struct replica *r, struct replica_list *all)
+{
+	struct kept_listing *k = r->local || r->lease ? NULL : malloc(sizeof(*k));
+
+	if (!k)
+		return;
+	*k = (struct kept_listing){ .all = *all, .since_us = os_mono_us() };
+	*all = (struct replica_list){ .items = NULL };
+	drop_listing(atomic_exchange(&r->kept, k));
+}
+
+bool replica_listing_take(struct replica *r, struct replica_list *all)
+{
+	struct kept_listing *k = atomic_exchange(&r->kept, NULL);
+	bool fresh = k && os_mono_us() - k->since_us < LISTING_FRESH_US;
+
+	if (fresh) {
+		*all = k->all;
+		k->all = (struct replica_list){ .items = NULL };
+	}
+	drop_listing(k);
+	return fresh;
 }
 
 int replica_item_compare(const struct replica_item *a, const struct replica_item *b)
@@ -99,6 +138,7 @@ void replica_free(struct replica *r)
 	if (!r)
 		return;
 	char *url = r->url, *path = r->path, *name = r->name;
+	drop_listing(atomic_exchange(&r->kept, NULL));
 	r->ops->free(r);
 	free(url);
 	free(path);

@@ -34,6 +34,7 @@ struct replica_list {
 void replica_list_free(struct replica_list *l);
 
 struct replica;
+struct kept_listing;
 
 /* A stream of bytes of one object. */
 struct replica_reader {
@@ -109,6 +110,7 @@ struct replica {
 	bool local;           /* answers without delay: fetching ahead in threads gains nothing */
 	struct os_owner file_owner, dir_owner; /* for what the file kind creates; set by replica_set_owner */
 	bool owner_known;
+	_Atomic(struct kept_listing *) kept; /* of replica_listing_keep */
 };
 
 /* replica_open() of settings.h for nothing but a URL. */
@@ -137,8 +139,21 @@ const char *replica_path(const struct replica *r);
 /* The log line `replicating to` with what tells the place of this kind (control.md §5.2). */
 void replica_log_target(const struct replica *r, int64_t sync_interval_ms);
 
+/*
+ * Replicas share connections and keep them for the next use. This closes what none has used for a minute and returns when
+ * (os_mono_us() time) there will be more to close; INT64_MAX = nothing is open. Any thread; does not wait.
+ */
+int64_t replica_sweep(void);
+
 /* All levels from..to, sorted; the list is emptied first. */
 int replica_list_levels(struct replica *r, int from, int to, bool exact_times, struct replica_list *out, struct err *e);
+/*
+ * A start needs to know twice what lies there: for the next TXID, and for the manifest. The first hands its whole sorted
+ * list on (and has none any more); the second takes it, once, within seconds; false = there is none. Not where a lock
+ * is asked for: another may write until it is ours.
+ */
+void replica_listing_keep(struct replica *r, struct replica_list *all);
+bool replica_listing_take(struct replica *r, struct replica_list *all);
 int replica_list_add(struct replica_list *l, const struct replica_item *item, struct err *e);
 /* By level, min TXID, max TXID: <0, 0, >0. */
 int replica_item_compare(const struct replica_item *a, const struct replica_item *b);

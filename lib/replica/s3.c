@@ -5,32 +5,16 @@
  */
 #include <assert.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/base/log.h"
-#include "lib/base/text.h"
-#include "lib/os/pool.h"
+#include "lib/replica/s3_kind.h"
 #include "lib/replica/settings.h"
 #include "lib/replica/stats.h"
-#include "s3/lease.h"
-#include "s3/objects.h"
 
-enum { LEVEL_DIGITS = 4, HEADS_AT_ONCE = 6 };
-
-struct s3_replica {
-	struct replica base;
-	struct s3_settings settings;
-	struct s3_client *client;
-	struct s3_lease *lock; /* NULL until it is wanted */
-};
-
-static struct s3_replica *self(struct replica *r)
-{
-	return (struct s3_replica *)r;
-}
+enum { LEVEL_DIGITS = 4 };
 
 /* ---- figures ---- */
 
@@ -59,11 +43,12 @@ static void observe(const struct s3_request_end *end)
 /* ---- keys ---- */
 
 /* Litestream's, byte for byte: the slash behind the prefix is there even if that is empty. malloc'ed. */
-static char *item_key(const struct replica *r, const struct replica_item *item, struct err *e)
+char *s3_item_key(const struct replica *r, const struct replica_item *item, struct err *e)
 {
 	char name[LTX_NAME_SIZE], *key = NULL;
 
-	if (asprintf(&key, "%s/%04x/%s", r->prefix, (unsigned)item->level, ltx_name(name, item->min_txid, item->max_txid)) >= 0)
+	if (asprintf(&key, "%s/%04x/%s", r->prefix, (unsigned)item->level,
+	             ltx_name(name, item->min_txid, item->max_txid)) >= 0)
 		return key;
 	err_nomem(e);
 	return NULL;
@@ -123,104 +108,6 @@ static void drop_doubles(struct replica_list *l, int first)
 	l->count = first + kept;
 }
 
-/* ---- exact times ---- */
-
-struct heads {
-	struct replica *replica;
-	struct replica_item *items;
-	int count;
-
-	pthread_mutex_t lock; /* for what follows */
-	pthread_cond_t changed;
-	int next, running;
-	bool cancelled, warned;
-};
-
-struct head_job {
-	struct pool_job job;
-	struct heads *h;
-};
-
-/* What cannot be had is told once, and the time of the listing stays. */
-static void head_failed(struct heads *h, const struct err *why)
-{
-	pthread_mutex_lock(&h->lock);
-	bool news = !h->warned && why->code != ERR_CANCELLED;
-	h->warned |= news;
-	h->cancelled |= why->code == ERR_CANCELLED;
-	pthread_mutex_unlock(&h->lock);
-	if (news)
-		log_warn("cannot read the exact time of a file, taking that of its upload", LS("error", why->text));
-}
-
-static void ask_heads(struct heads *h)
-{
-	pthread_mutex_lock(&h->lock);
-	while (h->next < h->count && !h->cancelled) {
-		struct replica_item *item = &h->items[h->next++];
-		struct err why = ERR_INIT;
-
-		pthread_mutex_unlock(&h->lock);
-		char *key = item_key(h->replica, item, &why);
-		if (!key || s3_head_time(self(h->replica)->client, key, &item->created_ms, h->replica->cancel, &why) != 0)
-			head_failed(h, &why);
-		free(key);
-		pthread_mutex_lock(&h->lock);
-	}
-	pthread_mutex_unlock(&h->lock);
-}
-
-static void run_heads(struct pool_job *job)
-{
-	struct heads *h = ((struct head_job *)job)->h;
-
-	ask_heads(h);
-	pthread_mutex_lock(&h->lock);
-	h->running--;
-	pthread_cond_signal(&h->changed);
-	pthread_mutex_unlock(&h->lock);
-}
-
-static void heads_done(struct pool_job *job)
-{
-	(void)job;
-}
-
-static void no_wake(void *ctx)
-{
-	(void)ctx;
-}
-
-static int set_exact_times(struct replica *r, struct replica_item *items, int count, struct err *e)
-{
-	struct heads h = { .replica = r, .items = items, .count = count };
-	struct head_job jobs[HEADS_AT_ONCE];
-	int helpers = count < HEADS_AT_ONCE ? count - 1 : HEADS_AT_ONCE - 1;
-	struct pool *pool = helpers > 0 ? pool_create(helpers, no_wake, NULL, NULL) : NULL;
-
-	pthread_mutex_init(&h.lock, NULL);
-	pthread_cond_init(&h.changed, NULL);
-	h.running = pool ? helpers : 0;
-	for (int i = 0; pool && i < helpers; i++) {
-		jobs[i] = (struct head_job){ .job = { .run = run_heads, .done = heads_done }, .h = &h };
-		pool_submit(pool, &jobs[i].job);
-	}
-	ask_heads(&h);
-	pthread_mutex_lock(&h.lock);
-	while (h.running > 0)
-		pthread_cond_wait(&h.changed, &h.lock);
-	pthread_mutex_unlock(&h.lock);
-	while (pool && pool_pending(pool) > 0) {
-		if (pool_collect(pool) == 0)
-			sched_yield();
-	}
-	if (pool)
-		pool_free(pool);
-	pthread_mutex_destroy(&h.lock);
-	pthread_cond_destroy(&h.changed);
-	return h.cancelled ? err_set(e, ERR_CANCELLED, "cancelled") : 0;
-}
-
 static int list_prefix(struct replica *r, const char *prefix, const char *start_after, uint64_t seek, bool exact_times,
                        struct replica_list *out, struct err *e)
 {
@@ -229,12 +116,12 @@ static int list_prefix(struct replica *r, const char *prefix, const char *start_
 		.page = take_page, .ctx = &l };
 	int first = out->count;
 
-	if (s3_list(self(r)->client, &request, r->cancel, e) != 0) {
+	if (s3_list(s3_self(r)->client, &request, r->cancel, e) != 0) {
 		out->count = first;
 		return -1;
 	}
 	drop_doubles(out, first);
-	return exact_times ? set_exact_times(r, out->items + first, out->count - first, e) : 0;
+	return exact_times ? s3_exact_times(r, out->items + first, out->count - first, e) : 0;
 }
 
 static int s3_kind_list(struct replica *r, int level, uint64_t seek, bool exact_times, struct replica_list *out,
@@ -287,7 +174,7 @@ static void reader_close(struct replica_reader *reader)
 	free(reader);
 }
 
-static int open_key(struct replica *r, const char *key, int64_t offset, int64_t length, int64_t size,
+int s3_open_key(struct replica *r, const char *key, int64_t offset, int64_t length, int64_t size,
                     struct replica_reader **reader, struct err *e)
 {
 	struct s3_kind_reader *kr = calloc(1, sizeof(*kr));
@@ -295,7 +182,7 @@ static int open_key(struct replica *r, const char *key, int64_t offset, int64_t 
 	*reader = NULL;
 	if (!kr)
 		return err_nomem(e);
-	if (s3_open(self(r)->client, key, offset, length, size, r->cancel, &kr->inner, e) != 0) {
+	if (s3_open(s3_self(r)->client, key, offset, length, size, r->cancel, &kr->inner, e) != 0) {
 		free(kr);
 		return -1;
 	}
@@ -307,13 +194,13 @@ static int open_key(struct replica *r, const char *key, int64_t offset, int64_t 
 static int s3_kind_open(struct replica *r, const struct replica_item *item, int64_t offset, int64_t length,
                         struct replica_reader **reader, struct err *e)
 {
-	char *key = item_key(r, item, e);
+	char *key = s3_item_key(r, item, e);
 	int rc = -1;
 
 	assert(offset >= 0 && length >= -1);
 	*reader = NULL;
 	if (key)
-		rc = open_key(r, key, offset, length, item->size > 0 ? item->size : -1, reader, e);
+		rc = s3_open_key(r, key, offset, length, item->size > 0 ? item->size : -1, reader, e);
 	free(key);
 	return rc;
 }
@@ -322,7 +209,7 @@ static int s3_kind_open(struct replica *r, const struct replica_item *item, int6
 
 static int s3_kind_put(struct replica *r, const struct replica_item *item, const char *staged_path, struct err *e)
 {
-	char *key = item_key(r, item, e);
+	char *key = s3_item_key(r, item, e);
 	struct os_file f = OS_FILE_NONE;
 	struct os_stat st;
 	int rc = -1;
@@ -334,7 +221,7 @@ static int s3_kind_put(struct replica *r, const struct replica_item *item, const
 			err_set(e, ERR_CORRUPT, "%s has %lld bytes instead of %lld", staged_path, (long long)st.size,
 			        (long long)item->size);
 		else
-			rc = s3_put_file(self(r)->client, &w, &f, st.size, e);
+			rc = s3_put_file(s3_self(r)->client, &w, &f, st.size, e);
 	}
 	os_file_close(&f);
 	free(key);
@@ -370,7 +257,7 @@ static int s3_kind_create(struct replica *r, const struct replica_item *item, st
                           struct err *e)
 {
 	struct s3_kind_writer *kw = calloc(1, sizeof(*kw));
-	char *key = item_key(r, item, e);
+	char *key = s3_item_key(r, item, e);
 	const struct s3_write w = { .key = key, .time_ms = item->created_ms, .cancel = r->cancel };
 	int rc = -1;
 
@@ -378,7 +265,7 @@ static int s3_kind_create(struct replica *r, const struct replica_item *item, st
 	if (!kw)
 		err_nomem(e);
 	else if (key)
-		rc = s3_stream_begin(self(r)->client, &w, &kw->stream, e);
+		rc = s3_stream_begin(s3_self(r)->client, &w, &kw->stream, e);
 	free(key);
 	if (rc != 0) {
 		free(kw);
@@ -397,11 +284,11 @@ static int remove_batch(struct replica *r, const struct replica_item *items, int
 	int rc = keys ? 0 : err_nomem(e);
 
 	for (int i = 0; rc == 0 && i < count; i++) {
-		keys[i] = item_key(r, &items[i], e);
+		keys[i] = s3_item_key(r, &items[i], e);
 		rc = keys[i] ? 0 : -1;
 	}
 	if (rc == 0)
-		rc = s3_delete(self(r)->client, (const char *const *)keys, count, r->cancel, e);
+		rc = s3_delete(s3_self(r)->client, (const char *const *)keys, count, r->cancel, e);
 	for (int i = 0; keys && i < count; i++)
 		free(keys[i]);
 	free(keys);
@@ -417,112 +304,11 @@ static int s3_kind_remove(struct replica *r, const struct replica_item *items, i
 	return 0;
 }
 
-/* ---- what lies beside LTX files ---- */
-
-struct name {
-	char *text;
-	int64_t size, created_ms; /* size -1: a folder */
-};
-
-struct folder_walk {
-	size_t prefix_len;
-	struct name *names;
-	int count, cap, page_start;
-};
-
-static int add_name(struct folder_walk *w, const char *key, int64_t size, int64_t created_ms, struct err *e)
-{
-	const char *text = strlen(key) > w->prefix_len ? key + w->prefix_len : "";
-	size_t n = strcspn(text, "/");
-
-	if (n == 0)
-		return 0;
-	if (w->count == w->cap) {
-		int cap = w->cap ? w->cap * 2 : 32;
-		struct name *names = realloc(w->names, (size_t)cap * sizeof(*names));
-
-		if (!names)
-			return err_nomem(e);
-		w->names = names;
-		w->cap = cap;
-	}
-	w->names[w->count] = (struct name){ strndup(text, n), size, created_ms };
-	return w->names[w->count++].text ? 0 : err_nomem(e);
-}
-
-static int walk_object(void *ctx, const struct s3_object *o, struct err *e)
-{
-	return add_name(ctx, o->key, o->size, o->modified_ms, e);
-}
-
-static int walk_folder(void *ctx, const char *key, struct err *e)
-{
-	return add_name(ctx, key, -1, 0, e);
-}
-
-static void walk_page(void *ctx, bool again)
-{
-	struct folder_walk *w = ctx;
-
-	while (again && w->count > w->page_start)
-		free(w->names[--w->count].text);
-	w->page_start = w->count;
-}
-
-/* As Litestream v0.3 had it: joined and clean. malloc'ed. */
-static char *path_key(const struct replica *r, const char *path, bool folder, struct err *e)
-{
-	char *joined = NULL, *clean, *key = NULL;
-
-	if (asprintf(&joined, "%s%s%s", r->prefix, r->prefix[0] ? "/" : "", path) < 0)
-		joined = NULL;
-	clean = joined ? text_path_clean(joined) : NULL;
-	if (clean && asprintf(&key, "%s%s", clean, folder ? "/" : "") < 0)
-		key = NULL;
-	free(joined);
-	free(clean);
-	if (!key)
-		err_nomem(e);
-	return key;
-}
-
-static int s3_kind_visit_folder(struct replica *r, const char *folder, replica_visit *visit, void *ctx, struct err *e)
-{
-	struct folder_walk w = { .names = NULL };
-	char *prefix = path_key(r, folder, true, e);
-	const struct s3_list l = { .prefix = prefix, .one_level = true, .object = walk_object, .folder = walk_folder,
-		.page = walk_page, .ctx = &w };
-	int rc = -1;
-
-	if (prefix) {
-		w.prefix_len = strlen(prefix);
-		rc = s3_list(self(r)->client, &l, r->cancel, e);
-	}
-	for (int i = 0; i < w.count; i++) {
-		if (rc == 0)
-			rc = visit(ctx, w.names[i].text, w.names[i].size, w.names[i].created_ms, e);
-		free(w.names[i].text);
-	}
-	free(w.names);
-	free(prefix);
-	return rc;
-}
-
-static int s3_kind_open_path(struct replica *r, const char *path, int64_t offset, struct replica_reader **reader,
-                             struct err *e)
-{
-	char *key = path_key(r, path, false, e);
-	int rc = key ? open_key(r, key, offset, -1, -1, reader, e) : -1;
-
-	free(key);
-	return rc;
-}
-
 /* ---- the lock ---- */
 
 static int s3_kind_hold(struct replica *r, const char *owner, int64_t lease_ms, int64_t *until_ms, struct err *e)
 {
-	struct s3_replica *s = self(r);
+	struct s3_replica *s = s3_self(r);
 
 	if (!s->lock && s3_lease_create(s->client, r->prefix, &s->lock, e) != 0)
 		return -1;
@@ -531,14 +317,14 @@ static int s3_kind_hold(struct replica *r, const char *owner, int64_t lease_ms, 
 
 static int s3_kind_let_go(struct replica *r, struct err *e)
 {
-	return self(r)->lock ? s3_lease_release(self(r)->lock, r->cancel, e) : 0;
+	return s3_self(r)->lock ? s3_lease_release(s3_self(r)->lock, r->cancel, e) : 0;
 }
 
 /* ---- opening ---- */
 
 static void s3_kind_free(struct replica *r)
 {
-	struct s3_replica *s = self(r);
+	struct s3_replica *s = s3_self(r);
 
 	s3_lease_free(s->lock);
 	if (s->client)
@@ -555,8 +341,8 @@ static const struct replica_ops s3_ops = {
 	.create = s3_kind_create,
 	.list_all = s3_kind_list_all,
 	.remove = s3_kind_remove,
-	.visit_folder = s3_kind_visit_folder,
-	.open_path = s3_kind_open_path,
+	.visit_folder = s3_visit_folder,
+	.open_path = s3_open_path,
 	.hold = s3_kind_hold,
 	.let_go = s3_kind_let_go,
 	.free = s3_kind_free,
@@ -635,4 +421,9 @@ int replica_s3_open(const struct replica_settings *s, unsigned flags, struct rep
 		log_warnings(&r->settings);
 	*out = &r->base;
 	return 0;
+}
+
+int64_t replica_sweep(void)
+{
+	return s3_clients_sweep();
 }

@@ -30,6 +30,17 @@ static void tell_outlets(const struct managed *m, struct managed_facts *f)
 		f->compaction_verify_errors += (uint64_t)m->outlets[i].verify_errors;
 }
 
+/* Its replica belongs to another: nothing goes on until that has changed. */
+static void tell_refusal(const struct managed *m, struct managed_facts *f)
+{
+	for (int i = 0; i < m->outlet_count; i++) {
+		if (m->state == MANAGED_ACTIVE && m->outlets[i].refused) {
+			f->state = MANAGED_PAUSED;
+			f->reason = m->outlets[i].error ? m->outlets[i].error : "";
+		}
+	}
+}
+
 static void tell_waiting(const struct managed *m, struct managed_facts *f)
 {
 	for (const struct store_call *c = m->waits.first; c; c = c->next) {
@@ -67,6 +78,7 @@ void managed_facts(struct managed *m, struct managed_facts *out)
 		.disk_full = m->disk_full,
 	};
 	tell_outlets(m, out);
+	tell_refusal(m, out);
 	tell_waiting(m, out);
 }
 

@@ -22,6 +22,7 @@
 enum {
 	BACKOFF_MAX_MS = 5 * 60 * 1000,
 	BACKOFF_FULL_MAX_MS = 5 * 1000,      /* a full disk heals when somebody makes room: look often */
+	BACKOFF_BUSY_MAX_MS = 10 * 1000,     /* another has the lock, which lapses within a minute of its end */
 	BACKOFF_WAITED_US = 1000 * 1000,     /* at most, while somebody waits */
 	ERROR_LOG_EVERY_US = 30 * 1000 * 1000,
 	SLOW_LOOK_US = 20 * 1000 * 1000,     /* catches what inotify cannot see */
@@ -33,6 +34,8 @@ enum {
 	LOOK_MAX_US = 64000,
 	QUIET_LOOKS_MAX = 20,
 	WATCH_AGAIN_LOOK = 4,                /* the watch is armed again with this one, after 15 ms */
+	SWEEP_AFTER_US = 61 * 1000 * 1000,
+	SWEEP_SLACK_US = 4 * 1000 * 1000,
 	WAITING_LOOK_US = 5000,
 	STARVED_LOOK_US = 5 * 1000 * 1000,   /* a database for which there was no descriptor asks again, */
 	STARVED_IDLE_MS = 1000,              /* and the others let go sooner */
@@ -87,6 +90,9 @@ struct outlet {
 	int64_t sync_interval_ms;
 	int max_upload_files;
 	bool busy;              /* a job has it: an upload or the levels' work */
+	bool holding;           /* a job prolongs its lock */
+	bool refused;           /* another has its lock, or it cannot have any */
+	atomic_bool no_levels;  /* the levels' work gives up */
 	bool position_known;
 	bool snapshot_wanted;   /* what it needs next is gone: only a snapshot leads on */
 	bool levels_need_db;
@@ -119,7 +125,6 @@ struct managed {
 	uint8_t state;                /* enum managed_state */
 	uint8_t stop;                 /* enum stop_step */
 	atomic_bool cancel;           /* jobs give up */
-	atomic_bool no_levels;        /* the levels' work gives up */
 
 	/* the database side */
 	bool syncing;              /* a job has db */
@@ -183,7 +188,7 @@ struct store {
 	int outlets_busy;
 	bool policy_waits;
 	struct levels_policy next_policy;
-	struct loop_timer slow_timer, dead_timer;
+	struct loop_timer slow_timer, dead_timer, sweep_timer; /* sweep: connections that have become idle */
 	int slow_looks;
 	bool stopping, interrupted;
 	int64_t stop_began_us, starved_told_us;
@@ -195,6 +200,8 @@ struct store {
 static inline bool managed_monitored(const struct managed *m) { return m->monitor_interval_ms > 0; }
 
 /* ---- store.c ---- */
+/* A connection may have been used. */
+void store_sweep_later(struct store *s);
 void store_forget(struct managed *m); /* out of the table and the list, into that of those that leave */
 void store_bury(struct managed *m);   /* one that leaves has stopped: freed as soon as nobody looks at it */
 
@@ -267,12 +274,15 @@ void outlets_start(struct managed *m); /* as if nothing had failed yet */
 void outlets_started(struct managed *m, const struct db_sync_result *first);
 void outlets_reset(struct managed *m);
 bool outlets_busy(const struct managed *m);
+bool outlets_hold(const struct managed *m);    /* a lock of one is ours */
 bool outlets_drained(const struct managed *m); /* all hold everything */
 bool outlet_drained(const struct outlet *o);
 void outlets_apply_policy(struct store *s);
+void outlets_no_levels(struct managed *m, bool stop);
 
 /* ---- outlet_jobs.c ---- */
 bool outlet_begin_upload(struct outlet *o, int max_files); /* false: no memory */
+void outlet_begin_hold(struct outlet *o);                  /* its lock is kept, beside whatever else runs */
 void outlet_begin_levels(struct outlet *o);                /* or makes sure that it will be asked again */
 void outlet_last_upload(struct outlet *o);
 

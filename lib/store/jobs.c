@@ -16,7 +16,8 @@
 
 int64_t backoff_fail(struct backoff *b, int64_t base_ms, const struct err *why, bool *say)
 {
-	int64_t now = os_mono_us(), max = err_is(why, ERR_FULL) ? BACKOFF_FULL_MAX_MS : BACKOFF_MAX_MS;
+	int64_t now = os_mono_us(), max = err_is(why, ERR_FULL) ? BACKOFF_FULL_MAX_MS :
+	                                  err_is(why, ERR_BUSY) ? BACKOFF_BUSY_MAX_MS : BACKOFF_MAX_MS;
 
 	b->delay_ms = b->errors ? b->delay_ms * 2 : (base_ms > 0 ? base_ms : 1000);
 	if (b->delay_ms > max)
@@ -263,7 +264,13 @@ void jobs_sync(struct managed *m, unsigned flags)
 
 static void close_run(struct pool_job *job)
 {
-	db_close(((struct task *)(void *)job)->m->db);
+	struct managed *m = ((struct task *)(void *)job)->m;
+
+	db_close(m->db);
+	for (int i = 0; i < m->outlet_count; i++) {
+		if (m->outlets[i].upload.hold)
+			replica_hold_let_go(m->outlets[i].upload.hold);
+	}
 }
 
 static void close_done(struct pool_job *job)

@@ -370,7 +370,7 @@ void managed_start(struct managed *m)
 	backoff_clear(&m->sync_errors);
 	outlets_start(m);
 	atomic_store(&m->cancel, false);
-	atomic_store(&m->no_levels, false);
+	outlets_no_levels(m, false);
 	/* It still has the files; whoever buries it starts this one. */
 	m->blocked = predecessor_leaves(m);
 	managed_set_state(m, MANAGED_WAITING, m->blocked ? "its predecessor is still being closed" : NULL);

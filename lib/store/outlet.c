@@ -18,7 +18,18 @@ enum { LEVELS_SLACK_US = 500 * 1000 };
 bool outlets_busy(const struct managed *m)
 {
 	for (int i = 0; i < m->outlet_count; i++) {
-		if (m->outlets[i].busy)
+		if (m->outlets[i].busy || m->outlets[i].holding)
+			return true;
+	}
+	return false;
+}
+
+bool outlets_hold(const struct managed *m)
+{
+	for (int i = 0; i < m->outlet_count; i++) {
+		const struct replica_hold *h = m->outlets[i].upload.hold;
+
+		if (h && replica_hold_due_us(h) != INT64_MAX)
 			return true;
 	}
 	return false;
@@ -69,8 +80,11 @@ static int64_t levels_due(const struct outlet *o, int64_t now)
 /* Begins what is due; returns when something will be. */
 static int64_t consider(struct outlet *o, int64_t now)
 {
-	int64_t due = upload_due(o), later;
+	int64_t due, later;
 
+	if (o->busy)
+		return INT64_MAX;
+	due = upload_due(o);
 	if (due <= now && outlet_begin_upload(o, o->max_upload_files))
 		return INT64_MAX;
 	later = levels_due(o, now);
@@ -85,6 +99,17 @@ static int64_t consider(struct outlet *o, int64_t now)
 	return due < later ? due : later;
 }
 
+/* The lock, whatever else is done. */
+static int64_t consider_hold(struct outlet *o, int64_t now)
+{
+	int64_t due = o->upload.hold && !o->holding ? replica_hold_due_us(o->upload.hold) : INT64_MAX;
+
+	if (due > now)
+		return due;
+	outlet_begin_hold(o);
+	return o->holding ? INT64_MAX : now + OUTLET_RETRY_MS * 1000;
+}
+
 static void on_timer(struct loop_timer *t)
 {
 	outlets_consider((struct managed *)(void *)((char *)t - offsetof(struct managed, outlet_timer)));
@@ -97,16 +122,24 @@ void outlets_consider(struct managed *m)
 	if (m->stop != STOP_NOT || !m->synced_once || m->s->policy_waits)
 		return;
 	for (int i = 0; i < m->outlet_count; i++) {
-		int64_t due = m->outlets[i].busy ? INT64_MAX : consider(&m->outlets[i], now);
+		int64_t due = consider(&m->outlets[i], now), hold_due = consider_hold(&m->outlets[i], now);
 
 		if (due < first)
 			first = due;
+		if (hold_due < first)
+			first = hold_due;
 	}
 	m->outlet_timer.fire = on_timer;
 	if (first == INT64_MAX)
 		loop_timer_clear(m->s->o.loop, &m->outlet_timer);
 	else
 		loop_timer_set(m->s->o.loop, &m->outlet_timer, first, first > now + 10 * LEVELS_SLACK_US ? LEVELS_SLACK_US : 0);
+}
+
+void outlets_no_levels(struct managed *m, bool stop)
+{
+	for (int i = 0; i < m->outlet_count; i++)
+		atomic_store(&m->outlets[i].no_levels, stop);
 }
 
 /* ---- life ---- */
@@ -125,12 +158,17 @@ int outlet_create(struct managed *m, struct outlet *o, const struct managed_repl
 		return -1;
 	o->upload = (struct upload){ .db = m->db, .replica = r->replica, .levels = o->levels,
 	                             .auto_recover = r->auto_recover };
+	if (replica_hold_create(r->replica, &o->upload.hold, e)) {
+		levels_free(o->levels);
+		return -1;
+	}
 	return 0;
 }
 
 void outlet_free(struct outlet *o)
 {
 	levels_free(o->levels);
+	replica_hold_free(o->upload.hold);
 	replica_free(o->upload.replica);
 	free(o->error);
 }
@@ -143,6 +181,7 @@ void outlets_start(struct managed *m)
 		backoff_clear(&o->errors);
 		backoff_clear(&o->levels_errors);
 		o->retry_us = o->levels_retry_us = o->last_upload_us = 0;
+		o->refused = false;
 	}
 }
 

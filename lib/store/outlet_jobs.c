@@ -35,12 +35,23 @@ static void job_begins(struct outlet *o)
 	o->m->s->outlets_busy++;
 }
 
+/* Whose lock is not ours does not know what lies there; an upload asks for both. */
+static void check_hold(struct outlet *o)
+{
+	if (o->upload.hold && (replica_hold_due_us(o->upload.hold) == INT64_MAX ||
+	                       replica_hold_term(o->upload.hold) != o->upload.term))
+		o->upload.position_known = o->position_known = false;
+}
+
 static void job_ends(struct outlet *o)
 {
 	o->busy = false;
 	o->m->s->outlets_busy--;
+	if (!o->upload.replica->local)
+		store_sweep_later(o->m->s);
 	o->position = o->upload.position;
 	o->position_known = o->upload.position_known;
+	check_hold(o);
 	o->levels_due_ms = INT64_MAX;
 	if (levels_known(o->levels))
 		o->levels_due_ms = levels_due_ms(o->levels, os_wall_ms(), o->position, &o->levels_need_db);
@@ -73,6 +84,18 @@ static void upload_job_run(struct pool_job *job)
 	t->rc = upload_run(&t->outlet->upload, t->local_txid, t->max_files, &t->m->cancel, &t->why);
 }
 
+/* Another has the lock, or the place cannot have one: the database counts as paused. */
+static void refuse(struct outlet *o, const struct err *why)
+{
+	bool refused = why && (err_is(why, ERR_BUSY) || err_is(why, ERR_INVALID)) && o->upload.hold;
+
+	if (refused && !o->refused)
+		store_tell(o->m, STORE_EVENT_PAUSED, err_text(why));
+	o->refused = refused;
+	if (!refused && o->m->stop == STOP_NOT)
+		atomic_store(&o->no_levels, false);
+}
+
 static void upload_failed(struct outlet *o, const struct err *why)
 {
 	bool say;
@@ -81,6 +104,7 @@ static void upload_failed(struct outlet *o, const struct err *why)
 		return;
 	o->retry_us = backoff_fail(&o->errors, o->sync_interval_ms, why, &say);
 	set_error(o, why);
+	refuse(o, why);
 	if (say)
 		log_error("monitor error", LS("system", "store"), LS("db", db_name(o->m->db)), LS("replica", kind(o)),
 		          LS("error", err_text(why)));
@@ -105,6 +129,7 @@ static void upload_worked(struct outlet *o, int rc, uint64_t before)
 	o->retry_us = 0;
 	o->last_sync_ms = os_wall_ms();
 	set_error(o, NULL);
+	refuse(o, NULL);
 	if (errors) {
 		log_info("replica sync recovered", LS("system", "store"), LS("db", db_name(m->db)), LS("replica", kind(o)),
 		         LI("previous_errors", errors));
@@ -165,6 +190,47 @@ void outlet_last_upload(struct outlet *o)
 	}
 }
 
+/* ---- the lock ---- */
+
+static void hold_run(struct pool_job *job)
+{
+	struct task *t = (struct task *)(void *)job;
+
+	t->rc = replica_hold_keep(t->outlet->upload.hold, &t->why);
+	if (t->rc)
+		atomic_store(&t->outlet->no_levels, true);
+}
+
+static void hold_done(struct pool_job *job)
+{
+	struct task *t = (struct task *)(void *)job;
+	struct outlet *o = t->outlet;
+	struct managed *m = t->m;
+
+	o->holding = false;
+	m->s->outlets_busy--;
+	if (t->rc < 0)
+		upload_failed(o, &t->why);
+	if (!o->busy)
+		check_hold(o);
+	if (m->stop != STOP_NOT)
+		stop_after_upload(o, -1, &t->why);
+	else
+		go_on(m);
+	job_is_over(t);
+}
+
+void outlet_begin_hold(struct outlet *o)
+{
+	struct task *t = task_create(o->m, o);
+
+	if (!t)
+		return;
+	o->holding = true;
+	o->m->s->outlets_busy++;
+	task_submit(t, o->m->s->outlet_pool, NULL, hold_run, hold_done);
+}
+
 /* ---- levels ---- */
 
 static int trim_visit(void *ctx, const char *name, struct err *e)
@@ -195,6 +261,16 @@ static void trim(struct task *t)
 	free(folder);
 }
 
+/* When the lock was taken anew, an upload settles first what lies there. */
+static int keep_hold(struct upload *u, struct err *e)
+{
+	if (!u->hold)
+		return 0;
+	if (replica_hold_keep(u->hold, e))
+		return -1;
+	return replica_hold_term(u->hold) == u->term ? 0 : err_set(e, ERR_CANCELLED, "the lock has just been taken");
+}
+
 static void levels_job_run(struct pool_job *job)
 {
 	struct task *t = (struct task *)(void *)job;
@@ -203,10 +279,14 @@ static void levels_job_run(struct pool_job *job)
 		.now_ms = os_wall_ms(),
 		.snapshot = t->snapshot,
 		.force_snapshot = t->force_snapshot,
-		.cancel = &t->m->no_levels,
+		.cancel = &t->outlet->no_levels,
 	};
 
-	t->rc = levels_run(t->outlet->levels, &o, &t->levels, &t->why);
+	t->rc = keep_hold(&t->outlet->upload, &t->why);
+	if (t->rc && t->snapshot)
+		db_snapshot_end(t->snapshot);
+	if (!t->rc)
+		t->rc = levels_run(t->outlet->levels, &o, &t->levels, &t->why);
 	trim(t);
 }
 

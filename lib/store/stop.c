@@ -43,7 +43,7 @@ static void go(struct managed *m, enum stop_step next)
 		last_uploads(m);
 		break;
 	case STOP_CLOSE:
-		if (db_is_open(m->db))
+		if (db_is_open(m->db) || outlets_hold(m))
 			jobs_close(m);
 		else
 			stop_after_close(m);
@@ -125,7 +125,7 @@ void stop_begin(struct managed *m, int64_t deadline_us)
 	m->stop_deadline_us = 0;
 	free(m->stop_error);
 	m->stop_error = NULL;
-	atomic_store(&m->no_levels, true);
+	outlets_no_levels(m, true);
 	stop_hurry(m, deadline_us);
 	if (m->blocked)
 		go(m, STOP_CLOSE); /* it never began */
@@ -160,6 +160,10 @@ static void upload_ended(struct outlet *o, int rc, const struct err *why)
 		         LS("db", db_name(m->db)));
 	} else if (s->interrupted) {
 		log_warn("shutdown sync interrupted by signal", LS("system", "store"), LS("db", db_name(m->db)));
+		keep_error(m, why);
+	} else if (o->refused) {
+		log_warn("shutdown sync left files: the replica is not ours", LS("system", "store"), LS("db", db_name(m->db)),
+		         LS("error", err_text(why)));
 		keep_error(m, why);
 	} else if (until && now + s->o.shutdown_interval_ms * 1000 < until && !atomic_load(&m->cancel)) {
 		log_warn("shutdown sync failed, retrying (press Ctrl+C again to skip)", LS("system", "store"),

@@ -108,6 +108,22 @@ static void managed_free(struct managed *m)
 	free(m);
 }
 
+/* Once after the last use; at rest there is nothing to sweep, and no timer. */
+static void on_sweep_timer(struct loop_timer *t)
+{
+	struct store *s = (struct store *)(void *)((char *)t - offsetof(struct store, sweep_timer));
+	int64_t next = replica_sweep();
+
+	if (next != INT64_MAX)
+		loop_timer_set(s->o.loop, t, next, SWEEP_SLACK_US);
+}
+
+void store_sweep_later(struct store *s)
+{
+	if (!loop_timer_armed(&s->sweep_timer))
+		loop_timer_set(s->o.loop, &s->sweep_timer, os_mono_us() + SWEEP_AFTER_US, SWEEP_SLACK_US);
+}
+
 static void on_dead_timer(struct loop_timer *t)
 {
 	struct store *s = (struct store *)(void *)((char *)t - offsetof(struct store, dead_timer));
@@ -200,6 +216,7 @@ int store_create(const struct store_options *o, struct store **out, struct err *
 	loop_on_wake(o->loop, on_wake, s);
 	s->slow_timer.fire = on_slow_timer;
 	s->dead_timer.fire = on_dead_timer;
+	s->sweep_timer.fire = on_sweep_timer;
 	loop_timer_set(o->loop, &s->slow_timer, os_mono_us() + SLOW_LOOK_US, SLOW_LOOK_US / 8);
 	*out = s;
 	return 0;
@@ -210,7 +227,7 @@ static void give_up(struct store *s, struct managed *first)
 	s->interrupted = true;
 	for (struct managed *m = first; m; m = m->next) {
 		atomic_store(&m->cancel, true);
-		atomic_store(&m->no_levels, true);
+		outlets_no_levels(m, true);
 	}
 }
 
@@ -238,10 +255,12 @@ void store_free(struct store *s)
 	if (!s)
 		return;
 	s->stopping = true;
+	loop_off_wake(s->o.loop, s);
 	give_up(s, s->first);
 	give_up(s, s->leaving);
 	loop_timer_clear(s->o.loop, &s->slow_timer);
 	loop_timer_clear(s->o.loop, &s->dead_timer);
+	loop_timer_clear(s->o.loop, &s->sweep_timer);
 	pool_free(s->pool);
 	pool_free(s->outlet_pool);
 	free_list(s->first);

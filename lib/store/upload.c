@@ -143,10 +143,28 @@ static bool is_ahead(struct upload *u)
 	return u->position > u->base || snapshot > u->base;
 }
 
+/* 1: another may have had the lock, and have written there: it must be looked at anew. */
+static int keep_hold(struct upload *u, struct err *e)
+{
+	if (!u->hold)
+		return 0;
+	if (replica_hold_keep(u->hold, e))
+		return -1;
+	if (replica_hold_term(u->hold) == u->term)
+		return 0;
+	u->term = replica_hold_term(u->hold);
+	u->base = u->position > u->base ? u->position : u->base;
+	u->check_base = true;
+	doubt(u);
+	return 1;
+}
+
 int upload_run(struct upload *u, uint64_t local_txid, int max_files, const atomic_bool *cancel, struct err *e)
 {
-	int sent = 0;
+	int sent = 0, rc;
 
+	if (keep_hold(u, e) < 0)
+		return -1;
 	if (u->position_known && u->position < local_txid && !last_is_there(u)) {
 		log_warn("replica has lost its newest file, looking at what it has", LS("system", "store"),
 		         LS("db", db_name(u->db)), LS("replica", replica_type(u->replica)), LX("txid", u->position));
@@ -168,6 +186,9 @@ int upload_run(struct upload *u, uint64_t local_txid, int max_files, const atomi
 			return UPLOAD_MORE;
 		if (cancel && atomic_load_explicit(cancel, memory_order_relaxed))
 			return err_set(e, ERR_CANCELLED, "interrupted");
+		rc = sent ? keep_hold(u, e) : 0;
+		if (rc)
+			return rc < 0 ? -1 : UPLOAD_MORE;
 		if (send_one(u, u->position + 1, &usable, e)) {
 			if (!usable && behind_snapshot(u)) {
 				u->position--;

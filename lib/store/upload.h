@@ -19,19 +19,22 @@
 #include "lib/base/err.h"
 #include "lib/db/db.h"
 #include "lib/levels/levels.h"
+#include "lib/replica/hold.h"
 #include "lib/replica/replica.h"
 
 struct upload {
 	struct db *db;
 	struct replica *replica;
 	struct levels *levels; /* of this replica */
+	struct replica_hold *hold; /* its lock must be ours before anything is written; NULL = it has none */
+	unsigned term;         /* of the lock: what lies there has been looked at since it began */
 	uint64_t position;     /* the replica holds everything up to here */
 	bool position_known;
 	uint64_t sent;         /* the last file that we stored there ourselves; 0 = none */
 	uint64_t verify_up_to; /* files up to this TXID were written by an earlier process */
 	/*
-	 * With several replicas one may have been out of reach when the database was opened. What local files and the other
-	 * replicas held then; at the first contact this one must not hold more.
+	 * With several replicas one may have been out of reach when the database was opened, and one with a lock may have had
+	 * another writer since. What local files and the other replicas held then; at the first contact it must not hold more.
 	 */
 	uint64_t base;
 	bool check_base;

@@ -12,9 +12,13 @@ import hashlib
 import hmac
 import http.client
 import os
+import random
+import re
+import select
 import shutil
 import socket
 import ssl
+import struct
 import subprocess
 import threading
 import time
@@ -213,11 +217,21 @@ class Versity(Server):
     def __init__(self, t, program):
         super().__init__(t, "tester", "testing-secret")
         os.makedirs(t.path("s3", "objects"))
-        self.port = free_ports(1)[0]
-        self.start("versitygw", [program, "--port", "127.0.0.1:%d" % self.port, "--quiet", "posix",
-                                 t.path("s3", "objects")],
+        self.port = self.own_port = free_ports(1)[0]
+        self.program, self.access_log = program, t.path("s3", "access")
+        self.launch()
+
+    def launch(self):
+        """Also again, after stop()."""
+        self.start("versitygw", [self.program, "--port", "127.0.0.1:%d" % self.own_port, "--quiet", "--keep-alive",
+                                 "--access-log", self.access_log, "posix", self.t.path("s3", "objects")],
                    dict(os.environ, ROOT_ACCESS_KEY=self.key, ROOT_SECRET_KEY=self.secret))
-        self.wait([self.port])
+        self.wait([self.own_port])
+
+    def requests(self):
+        """What has been asked so far, as the server's log has it, e.g. "PUT /bucket/key"."""
+        found = re.findall(r'"([A-Z]+ [^ "]+)[^"]*"', lib.read_file(self.access_log).decode(errors="replace"))
+        return [r for r in found if " /" in r]
 
 
 def versity(t):
@@ -230,6 +244,78 @@ def versity(t):
             return server
     lib.skip("versitygw is not installed (it needs a Go tool chain)")
     return None
+
+
+# ---- a bad network in front ----
+
+class Cutter:
+    """Passes bytes on, and resets every connection after a number of them that it draws from `least` to `most`. While
+    `down` is set, every connection is reset at once."""
+
+    def __init__(self, t, port, least=20_000, most=20_000_000, seed=1):
+        self.target, self.least, self.most = port, least, most
+        self.random = random.Random(seed)
+        self.connections, self.cuts, self.down = 0, 0, False
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.open = []
+        threading.Thread(target=self.accept, daemon=True).start()
+        t.on_close(self.listener.close)
+
+    def accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            if self.down:
+                reset(client)
+                continue
+            try:
+                pair = (client, socket.create_connection(("127.0.0.1", self.target)))
+            except OSError:
+                reset(client)
+                continue
+            self.open.append(pair)
+            left = [self.random.randint(self.least, self.most)]
+            for source, sink in (pair, pair[::-1]):
+                threading.Thread(target=self.pump, args=(source, sink, left, pair), daemon=True).start()
+
+    def pump(self, source, sink, left, pair):
+        try:
+            while True:
+                data = source.recv(1 << 17)
+                if not data:
+                    sink.shutdown(socket.SHUT_WR)
+                    return
+                left[0] -= len(data)
+                if left[0] < 0:
+                    sink.sendall(data[:left[0]])
+                    self.cuts += 1
+                    break
+                sink.sendall(data)
+        except OSError:
+            pass
+        for s in pair:
+            reset(s)
+
+    def cut_all(self):
+        """And what is open now goes too."""
+        self.down = True
+        for pair in self.open:
+            for s in pair:
+                reset(s)
+        self.open = []
+
+
+def reset(s):
+    try:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        s.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass
+    s.close()
 
 
 # ---- TLS in front ----
@@ -262,34 +348,23 @@ class TlsFront:
         except OSError:
             client.close()
             return
-        # Two threads on one TLS object would race; one that looks at both sides in turn is enough here.
-        inner.settimeout(0.02)
-        outer.settimeout(0.02)
+        # Two threads on one TLS object would race: one looks at both sides.
         try:
             while True:
-                if not pump(inner, outer) or not pump(outer, inner):
-                    break
+                ready = [inner] if inner.pending() else select.select([inner, outer], [], [])[0]
+                for source in ready:
+                    data = source.recv(1 << 16)
+                    if not data:
+                        return
+                    (outer if source is inner else inner).sendall(data)
         except OSError:
             pass
-        inner.close()
-        outer.close()
+        finally:
+            inner.close()
+            outer.close()
 
     def close(self):
         self.listener.close()
-
-
-def pump(source, sink):
-    """Moves what is there; false at the end."""
-    try:
-        data = source.recv(1 << 16)
-    except (TimeoutError, ssl.SSLWantReadError):
-        return True
-    if not data:
-        return False
-    sink.settimeout(30)
-    sink.sendall(data)
-    sink.settimeout(0.02)
-    return True
 
 
 def authority(t):

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* test_control_page.c - the page is whole, small, and its policy fits it. */
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 
 #include "tests/check.h"
