@@ -89,6 +89,7 @@ def test_levels(t):
         t.insert(dbs[0], 1)
         time.sleep(0.2)
     t.wait(lambda: "compaction complete" in d.text() and s3.count("DeleteObjects"), "a compaction and its deletes", 60)
+    t.wait(lambda: "snapshot complete" in d.text(), "the first snapshot, which comes with a jitter", 60)
     settled(t, s3, 6)
     found = bill(s3)
     lib.equal((found.get("GetObject", 0), found.get("HeadObject", 0)), (0, 0), "reads: %r" % found)
