@@ -52,8 +52,11 @@ $(DEPS_DIR)/ready.mk: scripts/deps
 # ---- flags ----------------------------------------------------------------------------------------------
 WARN     := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
             -Wpointer-arith -Wwrite-strings -Wundef -Wvla -Wformat=2 -Wcast-qual -Wimplicit-fallthrough
-# Frame pointers in our own code: the profiles walk them (lib/os/sample.c), and they cost half a percent.
-COMMON   := -std=c11 -D_GNU_SOURCE -I. -fno-omit-frame-pointer
+COMMON   := -std=c11 -D_GNU_SOURCE -I.
+# Frame pointers where a daemon spends its time: profiles walk them (lib/os/thread.c). What lies above the loop, and small
+# functions at the bottom, do without, as libraries do: that saves a third of what they cost.
+FRAMELESS := applets/% json/% lib/base/% lib/config/% lib/restore/%
+frames    = $(if $(filter $(FRAMELESS),$(1)),,-fno-omit-frame-pointer)
 DEP_INC  := -isystem $(DEPS_DIR)/sqlite -isystem $(DEPS_DIR)/lz4/lib -isystem $(DEPS_DIR)/bearssl/inc \
             -isystem $(DEPS_DIR)/libyaml/include
 # Our databases are the users' databases: whatever their schema may hold (JSON, UTF-16, quoted strings, window
@@ -68,17 +71,21 @@ SQLITE   := -DSQLITE_THREADSAFE=2 -DSQLITE_DEFAULT_MEMSTATUS=0 -DSQLITE_MAX_MMAP
 # What each dependency is compiled with, by the first folder of its path.
 DEP_sqlite  := $(SQLITE)
 DEP_libyaml  = -I$(DEPS_DIR)/libyaml/include -DYAML_VERSION_MAJOR=0 -DYAML_VERSION_MINOR=2 -DYAML_VERSION_PATCH=5 \
-               -DYAML_VERSION_STRING=\"0.2.5\"
+               -DYAML_VERSION_STRING=\"0.2.5\" -DNDEBUG
 DEP_bearssl  = -I$(DEPS_DIR)/bearssl/inc -I$(DEPS_DIR)/bearssl/src
 HOT      := lib/base/crc64% lib/base/sha256% lib/ltx/% lib/wal/% lz4/lib/lz4
 # The same optimisation as CFLAGS asks for, but a -Os becomes -O2 where the bytes flow.
-opt       = $(if $(filter $(HOT),$(1)),$(subst -Os,-O2,$(CFLAGS)),$(CFLAGS))
+opt       = $(if $(filter $(HOT),$(1)),$(patsubst -Oz,-O2,$(patsubst -Os,-O2,$(CFLAGS))),$(CFLAGS))
 
 F_ship   := -fPIE -fstack-protector-strong -fvisibility=hidden -ffunction-sections -fdata-sections \
             -fno-asynchronous-unwind-tables -fno-unwind-tables
 CC_ship  := $(MUSL_CC)
-# The tests use these two of SQLite's.
-D_ship    = -DSQLITE_OMIT_DESERIALIZE -DSQLITE_UNTESTABLE
+# What only the tests use of SQLite; the rest of what the program never asks of it goes with scripts/sqlite-trim.
+# Together 152 KB.
+D_ship    = -DSQLITE_UNTESTABLE $(addprefix -DSQLITE_OMIT_,DESERIALIZE ALTERTABLE ANALYZE REINDEX EXPLAIN FOREIGN_KEY \
+            VIRTUALTABLE AUTOMATIC_INDEX OR_OPTIMIZATION LIKE_OPTIMIZATION BETWEEN_OPTIMIZATION TRUNCATE_OPTIMIZATION \
+            FLAG_PRAGMAS SCHEMA_PRAGMAS INTROSPECTION_PRAGMAS)
+TRIM_ship = $(shell cksum <scripts/sqlite-trim)
 CC_test   = $(CC)
 F_test    = -O1 -g -DOS_FAULTS=1 -pthread $(TEST_CFLAGS)
 CC_asan   = $(CC)
@@ -100,12 +107,13 @@ define link
 	@mkdir -p $(@D)
 	$(Q)$(CC_$(1)) $(F_$(1)) -o $@ $(2) $(filter %.o %.a,$^) -lm
 endef
+dep = $(CC_$(1)) -w $(F_$(1)) $(D_$(1)) $(opt_$(1)) $(DEP_$(firstword $(subst /, ,$*)))
 # The objects of the dependencies may be shared by several checkouts (DEPS_DIR): their folder is named after their
 # flags, and each file appears by a rename, so that no one ever sees another's half-written or differing one.
 define flavour
 O_$(1)  := $(B)/obj/$(1)
 ID_$(1) := $$(shell printf '%s' '$$(CC_$(1)) $(if $(filter ship,$(1)),$$(CFLAGS)) $$(F_$(1)) $$(D_$(1)) \
-            $$(DEP_sqlite) $$(DEP_libyaml) $$(DEP_bearssl)' | cksum | cut -c 1-6)
+            $$(DEP_sqlite) $$(DEP_libyaml) $$(DEP_bearssl) $$(TRIM_$(1))' | cksum | cut -c 1-6)
 X_$(1)  := $$(DEPS_DIR)/obj-$(1)-$$(ID_$(1))
 L_$(1)  := $$(O_$(1))/libours.a $$(X_$(1))/libdeps.a $(if $(filter ship test,$(1)),,$$(X_test)/libdeps.a)
 S_$(1)  := $$(SUPPORT:%.c=$$(O_$(1))/%.o)
@@ -118,15 +126,14 @@ $$(O_$(1))/sources: FORCE
 $$(O_$(1))/%.o: %.c $$(O_$(1))/flags | toolchain-$(1)
 	$$(call say,CC,$(1)/$$<)
 	@mkdir -p $$(@D)
-	$$(Q)$$(CC_$(1)) $$(COMMON) $$(WARN) $$(DEP_INC) $$(F_$(1)) $$(opt_$(1)) $$(DEFS) -MMD -MP -c -o $$@ $$<
+	$$(Q)$$(CC_$(1)) $$(COMMON) $$(WARN) $$(DEP_INC) $$(F_$(1)) $$(call frames,$$*) $$(opt_$(1)) $$(DEFS) -MMD -MP -c -o $$@ $$<
 $$(O_$(1))/libours.a: $$(patsubst %.c,$$(O_$(1))/%.o,$$(filter-out applets/main.c,$$(OURS))) $$(O_$(1))/roots.o \
                       $$(O_$(1))/sources
 	$$(Q)rm -f $$@ && $$(AR) qcs $$@ $$(filter %.o,$$^)
 $$(X_$(1))/%.o: $$(DEPS_DIR)/%.c | toolchain-$(1)
 	$$(call say,CC,$(1)/$$*.c)
 	@mkdir -p $$(@D)
-	$$(Q)$$(CC_$(1)) -w $$(F_$(1)) $$(D_$(1)) $$(opt_$(1)) $$(DEP_$$(firstword $$(subst /, ,$$*))) -c -o $$@.$$$$$$$$ $$< \
-	&& mv $$@.$$$$$$$$ $$@ || { rm -f $$@.$$$$$$$$; exit 1; }
+	$$(Q)$$(call dep,$(1)) -c -o $$@.$$$$$$$$ $$< && mv $$@.$$$$$$$$ $$@ || { rm -f $$@.$$$$$$$$; exit 1; }
 $$(X_$(1))/libdeps.a: $$(patsubst %.c,$$(X_$(1))/%.o,$(if $(filter ship test,$(1)),$$(DEP_SRC),$$(DEP_SAN)))
 	$$(Q)rm -f $$@.$$$$$$$$ && $$(AR) qcs $$@.$$$$$$$$ $$^ && mv $$@.$$$$$$$$ $$@
 $$(O_$(1))/applets/%.o: DEFS = -DRIVULET_VERSION=\"$$(VERSION)\" -DRIVULET_COMMIT=\"$$(COMMIT)\"
@@ -141,6 +148,11 @@ $$(B)/$(1)/model: $$(MODEL:%.c=$$(O_$(1))/%.o) $$(S_$(1)) $$(L_$(1))
 	$$(call link,$(1))
 endef
 $(foreach f,$(FLAVOURS),$(eval $(call flavour,$(f))))
+$(X_ship)/sqlite/sqlite3.o: $(X_ship)/%.o: $(DEPS_DIR)/%.c scripts/sqlite-trim | toolchain-ship
+	$(call say,CC,ship/$*.c)
+	@mkdir -p $(@D)
+	$(Q)scripts/sqlite-trim $< >$@.$$$$.c && $(call dep,ship) -c -o $@.$$$$ $@.$$$$.c && mv $@.$$$$ $@; \
+	code=$$?; rm -f $@.$$$$ $@.$$$$.c; exit $$code
 $(B)/fuzz/fuzz_%: $(O_fuzz)/tests/fuzz/fuzz_%.o $(L_fuzz)
 	$(call link,fuzz,-fsanitize=fuzzer)
 $(O_fuzz)/tests/fuzz/%.o: DEFS = -Wno-missing-prototypes

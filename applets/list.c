@@ -31,7 +31,8 @@ static const char info_help[] =
 	"\t-json              print JSON\n"
 	"\t-rpc               ask by JSON-RPC and print its result\n";
 
-static const char *member(const struct json_doc *d, const struct json_node *object, const char *key, const char *otherwise)
+static const char *member(const struct json_doc *d, const struct json_node *object, const char *key,
+                          const char *otherwise)
 {
 	const struct json_node *n = json_member(d, object, key);
 
@@ -97,11 +98,12 @@ static int show_info(const struct json_doc *d)
 {
 	struct buf out = { .data = NULL };
 	char uptime[TEXT_DURATION_SIZE], time[TEXT_TIME_SIZE];
+	int64_t seconds = (int64_t)(remote_uint(d, "uptime_seconds") % 9000000000);
 	int status;
 
 	buf_fmt(&out, "Litestream %s\n", remote_text(d, "version"));
 	buf_fmt(&out, "  PID:        %llu\n", (unsigned long long)remote_uint(d, "pid"));
-	buf_fmt(&out, "  Uptime:     %s\n", text_duration(uptime, (int64_t)(remote_uint(d, "uptime_seconds") % 9000000000) * 1000000000));
+	buf_fmt(&out, "  Uptime:     %s\n", text_duration(uptime, seconds * 1000000000));
 	buf_fmt(&out, "  Started at: %s\n", whole_seconds(remote_text(d, "started_at"), time));
 	buf_fmt(&out, "  Databases:  %llu\n", (unsigned long long)remote_uint(d, "database_count"));
 	status = output_buf(&out);

@@ -35,7 +35,8 @@ static char *from_here(const char *word)
 	char *cwd = NULL, *path = NULL;
 	struct os_stat st;
 
-	if (word[0] == '/' || word[0] == '~' || strstr(word, "://") || os_stat(word, &st, NULL) < 0 || os_cwd(&cwd, NULL) < 0)
+	if (word[0] == '/' || word[0] == '~' || strstr(word, "://") || os_stat(word, &st, NULL) < 0 ||
+	    os_cwd(&cwd, NULL) < 0)
 		return strdup(word);
 	path = text_path_join(cwd, word);
 	free(cwd);

@@ -47,7 +47,8 @@ int remote_print(struct json_doc *d, const struct json_node *n);
 const char *remote_text(const struct json_doc *d, const char *key);
 uint64_t remote_uint(const struct json_doc *d, const char *key);
 
-/* What is shown: "key: value" lines, or a JSON object. text NULL: number. Ends with a NULL key; those with skip are left out. */
+/* What is shown: "key: value" lines, or a JSON object. text NULL: number. Ends with a NULL key; those with skip are
+ * left out. */
 struct remote_field {
 	const char *key, *text;
 	uint64_t number;

@@ -137,7 +137,8 @@ static void persist_done(struct pool_job *job)
 	free(p);
 }
 
-static void persist_state(void *ctx, const char *path, bool enabled, const char *source, void (*done)(void *arg), void *arg)
+static void persist_state(void *ctx, const char *path, bool enabled, const char *source, void (*done)(void *arg),
+                          void *arg)
 {
 	struct serve *s = ctx;
 	struct persist *p = calloc(1, sizeof(*p));
@@ -185,8 +186,8 @@ static void log_metrics(const struct serve *s, const char *addr)
 	if (strncmp(addr, "unix:", 5) == 0)
 		buf_str(&url, addr);
 	else
-		buf_fmt(&url, "http://%.*s:%d/metrics", colon == addr ? 9 : (int)(colon - addr), colon == addr ? "localhost" : addr,
-		        control_port(s->control));
+		buf_fmt(&url, "http://%.*s:%d/metrics", colon == addr ? 9 : (int)(colon - addr),
+		        colon == addr ? "localhost" : addr, control_port(s->control));
 	log_info("serving metrics on", LS("url", buf_text(&url)));
 	buf_free(&url);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * serve.h - what the daemon answers to: the control socket, and `addr` for metrics, profiles and the page. Everything is
- * the loop thread's.
+ * serve.h - what the daemon answers to: the control socket, and `addr` for metrics, profiles and the page. Everything
+ * is the loop thread's.
  */
 #ifndef RIVULET_APPLETS_SERVE_H
 #define RIVULET_APPLETS_SERVE_H
@@ -24,9 +24,9 @@ struct serve_options {
 };
 
 /*
- * Listens where the configuration says. *out is NULL when it says nothing of the kind. A socket that cannot be had, or a
- * port that is taken, is only logged (control.md §1.7, §4.6); an error is what must end the program: `must specify port for
- * bind address: "X"`.
+ * Listens where the configuration says. *out is NULL when it says nothing of the kind. A socket that cannot be had, or
+ * a port that is taken, is only logged (control.md §1.7, §4.6); an error is what must end the program: `must specify
+ * port for bind address: "X"`.
  */
 int serve_start(const struct serve_options *o, struct serve **out, struct err *e);
 /* No new requests; those under way have five seconds. Then, perhaps at once, calls stopped. s may be NULL. */

@@ -60,8 +60,8 @@ static int send_all(struct socket_client *c, const struct buf *request, struct e
 	return 0;
 }
 
-int socket_client_begin(struct socket_client *c, const char *path, int64_t timeout_s, const char *target, const char *body,
-                        struct err *e)
+int socket_client_begin(struct socket_client *c, const char *path, int64_t timeout_s, const char *target,
+                        const char *body, struct err *e)
 {
 	const int64_t most = INT64_MAX / 4000000;
 	struct buf request = { .data = NULL };

@@ -17,11 +17,11 @@ struct socket_client {
 };
 
 /*
- * Connects and sends. timeout_s: 0 = for ever. body: JSON, NULL for GET. "failed to connect to control socket: dial unix P:
- * connect: no such file or directory". On failure nothing is open.
+ * Connects and sends. timeout_s: 0 = for ever. body: JSON, NULL for GET. "failed to connect to control socket: dial
+ * unix P: connect: no such file or directory". On failure nothing is open.
  */
-int socket_client_begin(struct socket_client *c, const char *path, int64_t timeout_s, const char *target, const char *body,
-                        struct err *e);
+int socket_client_begin(struct socket_client *c, const char *path, int64_t timeout_s, const char *target,
+                        const char *body, struct err *e);
 /* The head of the answer: its status in c->answer.status. */
 int socket_client_head(struct socket_client *c, struct err *e);
 /* More of the body; *bytes points into c until the next call; *n == 0: it is complete. "failed to read response: …" */

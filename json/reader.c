@@ -69,7 +69,8 @@ static void close_container(struct reader *r)
 
 static int take_scalar(struct reader *r, int c)
 {
-	enum json_type type = c == '"' ? JSON_STRING : c == 'n' ? JSON_NULL : c == 't' || c == 'f' ? JSON_BOOL : JSON_NUMBER;
+	bool word = c == 't' || c == 'f';
+	enum json_type type = c == '"' ? JSON_STRING : c == 'n' ? JSON_NULL : word ? JSON_BOOL : JSON_NUMBER;
 	struct json_node *n = add_node(r, type);
 	int rc;
 

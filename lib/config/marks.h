@@ -32,8 +32,8 @@ struct mark_list {
 };
 
 /*
- * Calls visit for each entry that is a map, in order, with the raw text of its path (NULL = none); the item is valid during
- * the call. list is complete after the walk.
+ * Calls visit for each entry that is a map, in order, with the raw text of its path (NULL = none); the item is valid
+ * during the call. list is complete after the walk.
  */
 int marks_walk(const char *text, size_t n, struct mark_list *list,
                int (*visit)(void *ctx, const struct mark_item *item, const char *path, struct err *e), void *ctx,

@@ -84,7 +84,8 @@ static void put_blanks(struct buf *out, size_t n)
 }
 
 /* Text with bytes[at … end) replaced by what `with` holds. */
-static int replace_span(const char *text, size_t n, size_t at, size_t end, const struct buf *with, struct buf *out, struct err *e)
+static int replace_span(const char *text, size_t n, size_t at, size_t end, const struct buf *with, struct buf *out,
+                        struct err *e)
 {
 	buf_append(out, text, at);
 	buf_append(out, with->data, with->len);
@@ -146,7 +147,8 @@ int config_edit_enabled(const char *text, size_t n, const struct config_context 
 /* ---- appending an entry ---- */
 
 /* The entry's lines, moved so that its keys stand in `column`; the first one without what is in front of it. */
-static void put_item(const char *text, const struct mark_item *item, size_t column, const char *newline, struct buf *out)
+static void put_item(const char *text, const struct mark_item *item, size_t column, const char *newline,
+                     struct buf *out)
 {
 	size_t at = item->all.start, end = item->all.end;
 	bool first = true;
@@ -207,7 +209,8 @@ int config_edit_append(const char *text, size_t n, const char *source, size_t so
 	int rc = -1;
 
 	*found = false;
-	if (search(source, source_n, x, path, &in_source, &other, e) < 0 || search(text, n, x, path, &ignored, &list, e) < 0)
+	if (search(source, source_n, x, path, &in_source, &other, e) < 0 ||
+	    search(text, n, x, path, &ignored, &list, e) < 0)
 		return -1;
 	*found = in_source.found;
 	if (!in_source.found) {
@@ -295,8 +298,8 @@ static int verify(const struct config_context *x, const char *path, bool enabled
 }
 
 /* old: the file's text; out: what it shall be. */
-static int edit(const struct config_context *x, const char *path, bool enabled, const char *source, const struct buf *old,
-                struct buf *out, struct err *e)
+static int edit(const struct config_context *x, const char *path, bool enabled, const char *source,
+                const struct buf *old, struct buf *out, struct err *e)
 {
 	struct buf text = { .data = NULL }, changed = { .data = NULL };
 	struct os_stat st;

@@ -53,7 +53,8 @@ void reply_text(struct http_server_request *rq, int status, const char *fields, 
 {
 	struct buf head = { .data = NULL };
 
-	buf_fmt(&head, "%sContent-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n", fields ? fields : "");
+	buf_str(&head, fields ? fields : "");
+	buf_str(&head, "Content-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n");
 	if (buf_ok(&head))
 		http_reply(rq, status, buf_text(&head), text, strlen(text));
 	else

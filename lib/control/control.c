@@ -40,7 +40,8 @@ int control_create(const struct control_options *o, struct control **out, struct
 {
 	struct control *c = calloc(1, sizeof(*c));
 	struct http_server_options server = {
-		.loop = o->loop, .handle = routes_handle, .ctx = c, .raw = true, .idle_ms = o->idle_ms, .request_ms = o->request_ms,
+		.loop = o->loop, .handle = routes_handle, .ctx = c, .raw = true, .idle_ms = o->idle_ms,
+		.request_ms = o->request_ms,
 	};
 
 	if (!c)

@@ -2,10 +2,10 @@
 /*
  * control.h - a running daemon is steered and inspected: HTTP on a socket file and on `addr`, JSON-RPC on both.
  *
- * The endpoints, their texts and codes are those of control.md of the project's specification: §1 the socket, §2 JSON-RPC
- * and our own extensions (waiting, events), §6.1 what `addr` serves. Requests are handled on the loop's thread, which never
- * waits: whatever takes longer is an operation of the store that answers later. A client that hangs up does not cancel
- * what it began, but for /wait and /events.
+ * The endpoints, their texts and codes are those of control.md of the project's specification: §1 the socket, §2
+ * JSON-RPC and our own extensions (waiting, events), §6.1 what `addr` serves. Requests are handled on the loop's
+ * thread, which never waits: whatever takes longer is an operation of the store that answers later. A client that
+ * hangs up does not cancel what it began, but for /wait and /events.
  *
  * Everything here is the loop thread's.
  */
@@ -37,9 +37,10 @@ struct control_options {
 	/* Takes the database in that the file `config` describes at `path`; nothing happens when it is known already.
 	 * "read config file: …", "database path P not found in config file F", "create database from config: …". */
 	int (*register_config)(void *ctx, const char *path, const char *config, struct err *e);
-	/* Makes the state last; only called with persist. config: the file that a start named, or NULL. done(arg) once it is
-	 * over, however that went, perhaps before the return; the texts are borrowed until the return. */
-	void (*persist_state)(void *ctx, const char *path, bool enabled, const char *config, void (*done)(void *arg), void *arg);
+	/* Makes the state last; only called with persist. config: the file that a start named, or NULL. done(arg) once it
+	 * is over, however that went, perhaps before the return; the texts are borrowed until the return. */
+	void (*persist_state)(void *ctx, const char *path, bool enabled, const char *config,
+	                      void (*done)(void *arg), void *arg);
 	void *ctx;
 	const struct control_route *routes; /* may be NULL */
 	void *routes_ctx;

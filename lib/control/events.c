@@ -3,8 +3,8 @@
  * events.c - GET /events: one line per change (control.md §2.7), for any number of readers, none of whom can make the
  * daemon wait or grow.
  *
- * A change is written 50 ms after it happened, so that changes of one kind that follow each other become one line with the
- * facts of then. While nobody listens the store tells us nothing and no timer runs.
+ * A change is written 50 ms after it happened, so that changes of one kind that follow each other become one line with
+ * the facts of then. While nobody listens the store tells us nothing and no timer runs.
  */
 #include <stddef.h>
 #include <stdlib.h>

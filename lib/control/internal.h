@@ -9,8 +9,8 @@
  *   rpc.c      the JSON-RPC envelope    methods.c  its methods
  *   events.c   /events
  *
- * An operation has one form whoever asked for it: its parameters, its end. HTTP and JSON-RPC only differ in how they read
- * the former and write the latter.
+ * An operation has one form whoever asked for it: its parameters, its end. HTTP and JSON-RPC only differ in how they
+ * read the former and write the latter.
  */
 #ifndef RIVULET_CONTROL_INTERNAL_H
 #define RIVULET_CONTROL_INTERNAL_H
@@ -42,7 +42,8 @@ struct param {
 	enum param_type type;
 	size_t offset;     /* in struct op_params */
 };
-/* In the order in which JSON-RPC takes them by position; ends with a NULL name. request: Go's name of the struct, for messages. */
+/* In the order in which JSON-RPC takes them by position; ends with a NULL name. request: Go's name of the struct, for
+ * messages. */
 struct param_table {
 	const char *request;
 	struct param params[6];
@@ -89,7 +90,8 @@ struct op {
 	bool changed;
 };
 /* Takes what *p holds. rq or run is answered, perhaps before it returns. false without memory: nobody was answered. */
-bool op_begin(struct control *c, enum op_kind kind, struct op_params *p, struct http_server_request *rq, struct rpc_run *run);
+bool op_begin(struct control *c, enum op_kind kind, struct op_params *p, struct http_server_request *rq,
+              struct rpc_run *run);
 void op_finish(struct op *op, enum op_end end); /* answers and frees */
 void op_forget(struct op *op);                  /* nobody wants the answer; a wait ends, all else goes on */
 void op_cancel(struct op *op);                  /* the end of the room: answered now */
@@ -131,7 +133,8 @@ void answer_rpc(struct op *op);
 void rpc_method(struct rpc_run *run, const char *method, const struct json_doc *d, const struct json_node *params);
 /* rpc.c, for methods.c */
 struct json_writer *rpc_result(struct rpc_run *run); /* write one value, then rpc_end() */
-void rpc_error(struct rpc_run *run, int code, const char *data, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+void rpc_error(struct rpc_run *run, int code, const char *data, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
 void rpc_end(struct rpc_run *run);
 struct control *rpc_control(struct rpc_run *run);
 

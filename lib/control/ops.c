@@ -176,7 +176,8 @@ static void client_gone(struct http_server_request *rq)
 	op_forget(rq->ctx);
 }
 
-bool op_begin(struct control *c, enum op_kind kind, struct op_params *p, struct http_server_request *rq, struct rpc_run *rpc)
+bool op_begin(struct control *c, enum op_kind kind, struct op_params *p, struct http_server_request *rq,
+              struct rpc_run *rpc)
 {
 	struct op *op = calloc(1, sizeof(*op));
 

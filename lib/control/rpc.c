@@ -122,8 +122,8 @@ static bool is_text(const struct rpc_run *r, const struct json_node *n, const ch
 static void handle_element(struct rpc_run *r)
 {
 	const struct json_doc *d = &r->doc;
-	const struct json_node *n = r->element, *method = json_member(d, n, "method"), *params = json_member(d, n, "params");
-	const struct json_node *id = json_member(d, n, "id");
+	const struct json_node *n = r->element, *id = json_member(d, n, "id");
+	const struct json_node *method = json_member(d, n, "method"), *params = json_member(d, n, "params");
 	bool id_fits = id && (id->type == JSON_STRING || id->type == JSON_NUMBER || id->type == JSON_NULL);
 
 	r->id = id_fits ? id : NULL;

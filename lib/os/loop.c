@@ -149,6 +149,16 @@ void loop_on_wake(struct loop *l, void (*fn)(void *ctx), void *ctx)
 	l->wakes[l->wake_count++].ctx = ctx;
 }
 
+void loop_off_wake(struct loop *l, const void *ctx)
+{
+	int kept = 0;
+
+	for (int i = 0; i < l->wake_count; i++)
+		if (l->wakes[i].ctx != ctx)
+			l->wakes[kept++] = l->wakes[i];
+	l->wake_count = kept;
+}
+
 void loop_wake(void *loop)
 {
 	struct loop *l = loop;

@@ -25,10 +25,11 @@ int loop_run(struct loop *l, struct err *e);
 /* One round: waits at most max_wait_ms (-1 = until something happens), runs what is due. Not from a callback. */
 int loop_once(struct loop *l, int64_t max_wait_ms, struct err *e);
 void loop_stop(struct loop *l);
-/* Adds a function, at most LOOP_WAKES_MAX, for the loop's life: all of them are called, once or more, after loop_wake(),
- * which any thread may call. */
+/* Adds a function, at most LOOP_WAKES_MAX: all of them are called, once or more, after loop_wake(), which any thread may
+ * call. loop_off_wake() takes those of that ctx away again; not from such a function. */
 enum { LOOP_WAKES_MAX = 8 };
 void loop_on_wake(struct loop *l, void (*fn)(void *ctx), void *ctx);
+void loop_off_wake(struct loop *l, const void *ctx);
 void loop_wake(void *loop);
 
 /* Timers. The struct belongs to the caller, is zeroed before its first use and must not move while armed. */

@@ -23,13 +23,13 @@ struct os_listener {
 #define OS_LISTENER_NONE { .fd = -1, .path = NULL }
 
 /*
- * The life of a socket file (control.md §1.7): a stale one is replaced, one that somebody listens on and anything that is
- * no socket is left alone. It never has more rights than mode. Errors are Litestream's sentences: "socket path exists but
- * is not a socket: P", "listen on unix socket: listen unix P: bind: address already in use", …
+ * The life of a socket file (control.md §1.7): a stale one is replaced, one that somebody listens on and anything that
+ * is no socket is left alone. It never has more rights than mode. Errors are Litestream's sentences: "socket path
+ * exists but is not a socket: P", "listen on unix socket: listen unix P: bind: address already in use", …
  */
 int os_listen_unix(struct os_listener *l, const char *path, unsigned mode, struct err *e);
-/* host: "" = all interfaces, an address without brackets, or a name; port 0 = the kernel's choice. "listen tcp HOST:PORT:
- * bind: address already in use". */
+/* host: "" = all interfaces, an address without brackets, or a name; port 0 = the kernel's choice. "listen tcp
+ * HOST:PORT: bind: address already in use". */
 int os_listen_tcp(struct os_listener *l, const char *host, int port, struct err *e);
 int os_listener_port(const struct os_listener *l); /* 0 for a socket file */
 /* Closes, and removes the socket file if it is still this one. Idempotent. */
@@ -38,7 +38,8 @@ void os_listener_close(struct os_listener *l);
 /* The next connection: 0 and a descriptor that never blocks, or an errno: EAGAIN (none waits), ECONNABORTED (it is gone
  * again), EMFILE, ENFILE, ENOMEM, ENOBUFS (later). */
 int os_accept(struct os_listener *l, int *fd);
-/* The other side of a socket file: 0 and a descriptor that never blocks, or an errno: EAGAIN (its queue is full: later). */
+/* The other side of a socket file: 0 and a descriptor that never blocks, or an errno: EAGAIN (its queue is full:
+ * later). */
 int os_connect_unix(const char *path, int *fd);
 /* The peer reads the end once it has read what was sent. */
 void os_finish_sending(int fd);

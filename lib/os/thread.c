@@ -252,7 +252,9 @@ RAW static void walk(const struct registers *r, const struct outermost *o, struc
 		s->pc[s->depth++] = f.back;
 		low = f.at + 2 * sizeof(uintptr_t);
 		inner = 0;
-		if (s->depth == OS_STACK_MAX || !frame_at(f.next, low, o, &f))
+		if (s->depth == OS_STACK_MAX)
+			return;
+		if (!frame_at(f.next, low, o, &f) && !search_frame(&(struct registers){ .sp = low }, o, &f, &inner))
 			return;
 	}
 }

@@ -255,6 +255,7 @@ void store_free(struct store *s)
 	if (!s)
 		return;
 	s->stopping = true;
+	loop_off_wake(s->o.loop, s);
 	give_up(s, s->first);
 	give_up(s, s->leaving);
 	loop_timer_clear(s->o.loop, &s->slow_timer);

@@ -121,6 +121,23 @@ def uploaded(t, c, db, timeout=20):
     return r.json["txid"]
 
 
+def one(t, slow=False, top="", socket_lines="  path: %s\n", rows=1):
+    """A database that is replicated: (daemon, client, path)."""
+    db = t.database("app.db", rows=rows)
+    d, c = start(t, config(t, [entry(t, db, slow=slow)], top=top, socket_lines=socket_lines))
+    uploaded(t, c, db)
+    return d, c, db
+
+
+def refused(reply, code, error, details=None):
+    lib.equal(reply.code, code, "code of %r" % reply)
+    want = {"error": error}
+    if details is not None:
+        want["details"] = details
+    lib.equal(reply.json, want, "body")
+    lib.equal(list(reply.json), list(want), "order of keys")
+
+
 def descriptors(pid):
     return len(os.listdir("/proc/%d/fd" % pid))
 

@@ -11,7 +11,10 @@ import time
 
 import lib
 
-VISIBLE = ["databases", "help", "ltx", "replicate", "reset", "restore", "status", "version"]
+VISIBLE = ["databases", "help", "info", "list", "ltx", "register", "replicate", "reset", "restore", "start", "status",
+           "stop", "sync", "unregister", "version", "wait"]
+# Those that ask a daemon; their usage begins as Litestream's does.
+CONTROL = ["info", "list", "register", "start", "stop", "sync", "unregister", "wait"]
 T0 = 1_700_000_000  # 2023-11-14T22:13:20Z
 
 
@@ -77,10 +80,11 @@ def test_help_of_each_command(t):
         if name == "help":
             continue
         usage = t.ok(name, "-h", program=t.link("litestream"))
-        lib.contains(usage, "Usage:")
-        lib.contains(usage, "litestream %s [arguments]" % name)
+        words = "%s [OPTIONS]" if name in CONTROL else "%s [arguments]"
+        lib.contains(usage, "usage: litestream" if name in CONTROL else "Usage:")
+        lib.contains(usage, "litestream " + words % name)
         lib.check("@" not in usage and "rivulet" not in usage, usage)
-        lib.contains(t.ok(name, "-h", program=t.link("rivulet")), "rivulet %s [arguments]" % name)
+        lib.contains(t.ok(name, "-h", program=t.link("rivulet")), "rivulet " + words % name)
         for words, code in (([name, "-help"], 0), ([name, "--help"], 0), ([name, "--h"], 1), ([name, "-h=1"], 1),
                             ([name, "-help=1"], 1), ([name, "-help=1", "-h"], 0), (["help", name], 0)):
             r = t.run(*words, program=t.link("litestream"))

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import signal
 import socket
 import stat
 import threading
@@ -15,27 +14,10 @@ import lib
 RFC3339 = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$")
 
 
-def one(t, slow=False, top="", socket_lines="  path: %s\n", rows=1):
-    """A database that is replicated: (daemon, client, path)."""
-    db = t.database("app.db", rows=rows)
-    d, c = control.start(t, control.config(t, [control.entry(t, db, slow=slow)], top=top, socket_lines=socket_lines))
-    control.uploaded(t, c, db)
-    return d, c, db
-
-
-def refused(reply, code, error, details=None):
-    lib.equal(reply.code, code, "code of %r" % reply)
-    want = {"error": error}
-    if details is not None:
-        want["details"] = details
-    lib.equal(reply.json, want, "body")
-    lib.equal(list(reply.json), list(want), "order of keys")
-
-
 # ---- rows 1 to 7: what is there ----
 
 def test_info_and_list(t):
-    d, c, db = one(t)
+    d, c, db = control.one(t)
     info = c.get("/info")
     lib.equal(list(info.json)[:5], ["version", "pid", "uptime_seconds", "started_at", "database_count"], "keys")
     lib.equal(list(info.json)[5:], ["config_path", "socket_path", "http_addr", "persist_to_config", "databases",
@@ -63,19 +45,19 @@ def test_list_before_the_first_upload(t):
 
 
 def test_txid(t):
-    d, c, db = one(t)
+    d, c, db = control.one(t)
     n = c.get("/txid?path=" + db).json["txid"]
     lib.check(n >= 1)
     lib.equal(c.get("/txid?path=" + db.replace("/", "%2F")).text, '{"txid":%d}\n' % n)
     lib.equal(c.get("/txid?replicated=1&path=" + db).text, '{"txid":%d,"replicated_txid":%d}\n' % (n, n))
-    refused(c.get("/txid"), 400, "path required")
-    refused(c.get("/txid?path=/q"), 404, "database not found")
+    control.refused(c.get("/txid"), 400, "path required")
+    control.refused(c.get("/txid?path=/q"), 404, "database not found")
 
 
 # ---- rows 8 to 17: sync ----
 
 def test_sync(t):
-    d, c, db = one(t, slow=True)
+    d, c, db = control.one(t, slow=True)
     before = c.get("/txid?path=" + db).json["txid"]
     t.insert(db)
     r = c.post("/sync", {"path": db}).json
@@ -85,17 +67,17 @@ def test_sync(t):
     t.insert(db)
     r = c.post("/sync", {"path": db, "wait": True, "timeout": 60}).json
     lib.equal((r["status"], r["txid"], r["replicated_txid"]), ("synced", before + 2, before + 2))
-    refused(c.post("/sync", {"path": "/q"}), 404, "database not found: /q")
+    control.refused(c.post("/sync", {"path": "/q"}), 404, "database not found: /q")
     c.post("/stop", {"path": db})
-    refused(c.post("/sync", {"path": db}), 409, "database not open: " + db)
+    control.refused(c.post("/sync", {"path": db}), 409, "database not open: " + db)
 
 
 def test_bodies(t):
-    d, c, db = one(t)
-    refused(c.post("/sync", {}), 400, "path required")
-    refused(c.post("/sync", ""), 400, "invalid request body", "EOF")
-    refused(c.post("/sync", '{"path":"'), 400, "invalid request body", "unexpected EOF")
-    refused(c.post("/sync", "{bad"), 400, "invalid request body",
+    d, c, db = control.one(t)
+    control.refused(c.post("/sync", {}), 400, "path required")
+    control.refused(c.post("/sync", ""), 400, "invalid request body", "EOF")
+    control.refused(c.post("/sync", '{"path":"'), 400, "invalid request body", "unexpected EOF")
+    control.refused(c.post("/sync", "{bad"), 400, "invalid request body",
             "invalid character 'b' looking for beginning of object key string")
     for body in ({"path": 1}, {"path": db, "timeout": "5"}, {"path": db, "timeout": 1.5}):
         r = c.post("/sync", body)
@@ -107,7 +89,7 @@ def test_bodies(t):
 # ---- rows 18 to 26: start, stop, register, unregister ----
 
 def test_stop_and_start(t):
-    d, c, db = one(t)
+    d, c, db = control.one(t)
     n = c.get("/txid?path=" + db).json["txid"]
 
     def state():
@@ -118,12 +100,12 @@ def test_stop_and_start(t):
     lib.equal(c.post("/start", {"path": db}).text, '{"status":"started","path":"%s","txid":%d}\n' % (db, n))
     lib.equal(state(), "replicating")
     lib.equal(c.post("/start", {"path": db}).json["status"], "already_running")
-    refused(c.post("/start", {"path": "/q"}), 500, "database not found: /q")
-    refused(c.post("/stop", {"path": "/q"}), 500, "database not found: /q")
+    control.refused(c.post("/start", {"path": "/q"}), 500, "database not found: /q")
+    control.refused(c.post("/stop", {"path": "/q"}), 500, "database not found: /q")
 
 
 def test_stop_replicates_what_is_there(t):
-    d, c, db = one(t, slow=True)
+    d, c, db = control.one(t, slow=True)
     t.insert(db, rows=7)
     lib.equal(c.post("/stop", {"path": db}).json["status"], "stopped")
     t.ok("restore", "-o", t.path("out.db"), "file://" + t.path("replica"))
@@ -131,18 +113,18 @@ def test_stop_replicates_what_is_there(t):
 
 
 def test_register(t):
-    d, c, db = one(t)
+    d, c, db = control.one(t)
     new, url = t.database("new.db"), "file://" + t.path("b")
     lib.equal(c.post("/register", {"path": new, "replica_url": url}).text, '{"status":"registered","path":"%s"}\n' % new)
     lib.equal([x["path"] for x in c.get("/list").json["databases"]], [db, new])
     lib.equal(c.post("/register", {"path": new, "replica_url": url}).json, {"status": "already_registered", "path": new})
-    refused(c.post("/register", {"path": new, "replica_url": url, "strict": True}), 409, "database already registered")
-    refused(c.post("/register", {"path": new}), 400, "replica_url required")
-    refused(c.post("/register", {"replica_url": url}), 400, "path required")
+    control.refused(c.post("/register", {"path": new, "replica_url": url, "strict": True}), 409, "database already registered")
+    control.refused(c.post("/register", {"path": new}), 400, "replica_url required")
+    control.refused(c.post("/register", {"replica_url": url}), 400, "path required")
     for bad, rest in (("invalid://x", 'unsupported replica URL scheme: "invalid"'),
                       ("/no/scheme", "replica url scheme required: /no/scheme"),
                       ("s3://", "bucket required for s3 replica URL")):
-        refused(c.post("/register", {"path": "/n", "replica_url": bad}), 400, "invalid replica url: " + rest)
+        control.refused(c.post("/register", {"path": "/n", "replica_url": bad}), 400, "invalid replica url: " + rest)
     control.uploaded(t, c, new)
     t.insert(new)
     n = c.post("/sync", {"path": new}).json["txid"]
@@ -157,7 +139,7 @@ def test_register(t):
 # ---- rows 27 to 34: routes, forms ----
 
 def test_routing(t):
-    d, c, db = one(t)
+    d, c, db = control.one(t)
     r = c.post("/list", "")
     lib.equal((r.code, r.headers["Allow"], r.text), (405, "GET, HEAD", "Method Not Allowed\n"))
     r = c.get("/start")
@@ -171,17 +153,17 @@ def test_routing(t):
 
 
 def test_sync_status(t):
-    d, c, db = one(t)
+    d, c, db = control.one(t)
     first = c.get("/debug/sync-status").json["databases"][0]
     lib.equal((first["path"], first["active"]), (db, False))
     lib.equal(c.get("/debug/sync-status?path=" + db).json["databases"][0]["path"], db)
-    refused(c.get("/debug/sync-status?path=/q"), 404, "database not found")
+    control.refused(c.get("/debug/sync-status?path=/q"), 404, "database not found")
 
 
 # ---- rows 35 to 41: the socket file ----
 
 def test_socket_mode(t):
-    d, c, db = one(t)
+    d, c, db = control.one(t)
     st = os.lstat(t.path("s.sock"))
     lib.check(stat.S_ISSOCK(st.st_mode))
     lib.equal(stat.S_IMODE(st.st_mode), 0o600)
@@ -191,12 +173,12 @@ def test_socket_mode(t):
 
 
 def test_socket_permissions(t):
-    one(t, socket_lines="  path: %s\n  permissions: 0660\n")
+    control.one(t, socket_lines="  path: %s\n  permissions: 0660\n")
     lib.equal(stat.S_IMODE(os.lstat(t.path("s.sock")).st_mode), 0o660)
 
 
 def test_socket_after_a_kill(t):
-    d, c, db = one(t)
+    d, c, db = control.one(t)
     d.kill()
     lib.check(t.exists("s.sock"))
     d, c = control.start(t, t.path("c.yml"))
@@ -215,7 +197,7 @@ def test_socket_path_is_a_file(t):
 
 
 def test_socket_of_another_daemon(t):
-    d, c, db = one(t)
+    d, c, db = control.one(t)
     other = t.database("other.db")
     second = t.daemon("replicate", "-config", control.config(t, [control.entry(t, other, "replica2")], name="d.yml"))
     lib.contains(second.wait_log("failed to start control server"), "address already in use")
@@ -253,7 +235,7 @@ def port():
 
 def test_rpc(t):
     number = port()
-    d, on_socket, db = one(t, top="addr: 127.0.0.1:%d\n" % number)
+    d, on_socket, db = control.one(t, top="addr: 127.0.0.1:%d\n" % number)
     c = control.Client("127.0.0.1:%d" % number)
     lib.equal(c.post("/control/", {"jsonrpc": "2.0", "method": "list", "id": 1}).text,
               '{"jsonrpc":"2.0","result":[{"path":"%s","status":"open"}],"id":1}\n' % db)
@@ -300,7 +282,7 @@ def test_rpc_start_waits(t):
 
 
 def test_raw_socket(t):
-    d, c, db = one(t)
+    d, c, db = control.one(t)
     call = b'{"jsonrpc":"2.0","method":"list","id":1}'
     want = b'{"jsonrpc":"2.0","result":[{"path":"%s","status":"open"}],"id":1}\n' % db.encode()
     lib.equal(c.raw(call), want)
@@ -347,7 +329,7 @@ def test_start_from_another_configuration(t):
 # ---- rows 63 to 81: the applets ----
 
 def test_applets(t):
-    d, c, db = one(t)
+    d, c, db = control.one(t)
     s = ("-socket", t.path("s.sock"))
     lib.check(re.match(r"^%s \[replicating\] \(last sync: \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\)\n$" % re.escape(db), t.ok("list", *s)))
     listed = t.ok("list", "-json", *s)
@@ -462,7 +444,7 @@ def test_configuration_applets(t):
 
 def test_metrics(t):
     number = port()
-    d, c, db = one(t, top="addr: 127.0.0.1:%d\n" % number)
+    d, c, db = control.one(t, top="addr: 127.0.0.1:%d\n" % number)
     for client in (control.Client("127.0.0.1:%d" % number), c):
         r = client.get("/metrics")
         lib.equal((r.code, r.headers["Content-Type"]), (200, "text/plain; version=0.0.4; charset=utf-8"))
@@ -517,7 +499,7 @@ def test_rows_of_other_applets(t):
 
 def test_profiles(t):
     """96 to 101 as far as they need no Go; test_pprof.py has the rest."""
-    d, c, db = one(t)
+    d, c, db = control.one(t)
     codes = []
 
     def profile():
@@ -535,125 +517,3 @@ def test_profiles(t):
     r = c.get("/debug/pprof/nope")
     lib.equal((r.code, r.text), (404, "Unknown profile\n"))
     lib.equal((c.get("/debug/pprof").code, c.get("/debug/pprof").headers["Location"]), (301, "/debug/pprof/"))
-
-
-# ---- our extensions: waiting, events ----
-
-def test_wait(t):
-    d, c, db = one(t, slow=True)
-    t.insert(db)
-    r = c.post("/wait", {"path": db}).json
-    lib.equal(list(r), ["status", "path", "txid", "replicated_txid"])
-    lib.equal((r["status"], r["txid"]), ("replicated", r["replicated_txid"]))
-    t.ok("restore", "-o", t.path("out.db"), "file://" + t.path("replica"))
-    lib.equal(lib.dump(t.path("out.db")), lib.dump(db))
-    r = c.post("/wait", {"path": db, "txid": 99, "timeout": 1})
-    lib.equal(r.code, 504)
-    lib.equal(r.json, {"error": "timeout waiting for replication", "details": "txid 2 of 99"})
-    refused(c.post("/wait", {"path": "/q"}), 404, "database not found: /q")
-    lib.equal(list(json.loads(t.ok("wait", "-json", "-socket", t.path("s.sock"), db))), ["db_path", "txid", "replica_txid", "duration_ms"])
-    lib.equal(t.error("wait", "-txid", "99", "-timeout", "1", "-socket", t.path("s.sock"), db),
-              ["Error: wait failed: timeout waiting for replication"])
-    lib.equal(c.rpc("wait", {"path": db})["result"]["status"], "replicated")
-
-
-@lib.limit(120)
-def test_a_thousand_waiting_callers(t):
-    """They share syncs and uploads, and /list answers meanwhile."""
-    d, c, db = one(t, slow=True)
-    before = len([f for f in t.files("replica") if "/0/" in f])
-    t.insert(db)
-    body = json.dumps({"path": db, "txid": 3, "timeout": 60}).encode()
-    request = b"POST /wait HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
-    peers = []
-    for _ in range(1000):
-        s = socket.socket(socket.AF_UNIX)
-        s.settimeout(60)
-        s.connect(t.path("s.sock"))
-        s.sendall(request)
-        peers.append(s)
-    t.wait(lambda: c.get("/txid?path=" + db).json["txid"] == 2, "the first sync")
-    lib.equal(c.get("/list").code, 200)
-    t.insert(db)
-    lib.equal(c.post("/wait", {"path": db}).json["txid"], 3)
-    for s in peers:
-        got = b""
-        while not got.endswith(b"}\n"):
-            got += s.recv(4096)
-        lib.contains(got.decode(), '"status":"replicated","path":"%s","txid":3,"replicated_txid":3}' % db)
-        s.close()
-    lib.equal(len([f for f in t.files("replica") if "/0/" in f]), before + 2, "files of level 0")
-
-
-def lines_of(s, count, timeout=20):
-    """So many JSON lines out of a chunked answer."""
-    s.settimeout(timeout)
-    got = b""
-    while True:
-        lines = [line for line in got.split(b"\r\n\r\n", 1)[-1].replace(b"\r\n", b"\n").split(b"\n") if line.startswith(b"{")]
-        if len(lines) >= count and got.endswith(b"\n"):
-            return [json.loads(line) for line in lines]
-        piece = s.recv(65536)
-        lib.check(piece, "the stream ended: %r" % got)
-        got += piece
-
-
-def test_events(t):
-    d, c, db = one(t)
-    s = socket.socket(socket.AF_UNIX)
-    s.connect(t.path("s.sock"))
-    s.sendall(b"GET /events?path=%s HTTP/1.1\r\nHost: x\r\n\r\n" % db.encode())
-    first = lines_of(s, 1)[0]
-    lib.equal(list(first), ["time", "event", "path", "status", "txid", "replicated_txid", "lag_ms", "wal_size"])
-    lib.equal((first["event"], first["path"], first["status"]), ("state", db, "replicating"))
-    t.insert(db)
-    events = [x["event"] for x in lines_of(s, 2)]
-    lib.check("synced" in events and "replicated" in events, events)
-    c.post("/stop", {"path": db})
-    t.wait(lambda: "stopped" in [x["event"] for x in lines_of(s, 1)], "the stop")
-    d.send(signal.SIGTERM)
-    lib.equal(d.wait(), 0)
-    while s.recv(4096):
-        pass
-
-
-def test_list_watch(t):
-    d, c, db = one(t)
-    w = t.daemon("list", "-watch", "-socket", t.path("s.sock"))
-    w.wait_log(" state " + db + " [replicating] ")
-    t.insert(db)
-    w.wait_log(" replicated " + db)
-    d.stop()
-    lib.equal(w.wait(), 0)
-    j = t.daemon("list", "-watch", "-json", "-socket", t.path("s.sock"))
-    lib.equal(j.wait(), 1)
-    lib.contains(j.err_text(), "failed to connect to control socket: dial unix")
-
-
-def test_shutdown_answers_who_waits(t):
-    d, c, db = one(t)
-    replies = []
-
-    def ask():
-        replies.append(c.post("/wait", {"path": db, "txid": 99, "timeout": 60}))
-    threads = [threading.Thread(target=ask) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    t.wait(lambda: c.get("/debug/sync-status").json["databases"][0].get("executor_waiter_count") == 3, "three callers")
-    lib.equal(d.stop(), 0)
-    for thread in threads:
-        thread.join()
-    lib.equal([r.code for r in replies], [500] * 3)
-
-
-def test_persisting_fails(t):
-    """The command succeeds, the log says why."""
-    if os.geteuid() == 0:
-        db = t.database()
-        file = control.config(t, ["path: |-\n  %s\nreplica:\n  path: %s" % (db, t.path("replica"))],
-                              socket_lines="  path: %s\n  persist-to-config: true\n")
-    else:
-        lib.skip("covered as root")
-    d, c = control.start(t, file)
-    lib.equal(c.post("/stop", {"path": db}).json["status"], "stopped")
-    lib.contains(d.text(), 'level=WARN msg="failed to persist config"')

@@ -22,10 +22,15 @@ def begin(t, **more):
 
 
 def dial(t, timeout=30):
-    s = socket.socket(socket.AF_UNIX)
-    s.settimeout(timeout)
-    s.connect(t.path("s.sock"))
-    return s
+    while True:
+        s = socket.socket(socket.AF_UNIX)
+        s.settimeout(timeout)
+        try:
+            s.connect(t.path("s.sock"))
+            return s
+        except BlockingIOError:  # the daemon's queue is full: with a time-out Python does not wait for it
+            s.close()
+            time.sleep(0.001)
 
 
 def alive(t, d, c, db):

@@ -25,6 +25,9 @@ LINES = [
     r'level=INFO msg="l0 retention enforced" %s deleted_count=\d+ max_l1_txid=%s' % (SYSTEM, HEX),
     r'level=DEBUG msg="database (is at rest|wakes up)" %s' % SYSTEM,
     r'level=DEBUG msg=state %s from=\w+ to=\w+' % SYSTEM,
+    r'level=INFO msg="starting compaction monitor" system=store level=\d interval=\w+',
+    r'level=INFO msg="starting L0 retention monitor" system=store interval=\w+ retention=\w+',
+    r'level=DEBUG msg="all databases are looked after" count=\d+',
     r'level=INFO msg="signal received, litestream shutting down" signal=(terminated|interrupt)',
     r'level=INFO msg="litestream shut down"',
 ]
@@ -47,21 +50,26 @@ def test_idle(t):
     reader.execute("BEGIN")
     reader.execute("SELECT * FROM log").fetchone()
     time.sleep(2.5)
-    for _ in range(8):
-        before, said = oracle.files_of(t), len(d.text())
-        # /proc says what the process handed to the kernel, whatever it was.
-        io_before = process_io(d.pid)
-        time.sleep(8)
-        # Levels are filled by the clock: a window in which that happened says nothing.
-        if not re.search("compaction|snapshot|retention", d.text()[said:]):
-            break
-    lib.equal(oracle.files_of(t), before, "files")
-    lib.equal(process_io(d.pid), io_before, "bytes and calls of writing")
+    files, io = rest(t, d, 8)
+    lib.equal(oracle.files_of(t), files, "files")
+    # /proc says what the process handed to the kernel, whatever it was.
+    lib.equal(process_io(d.pid), io, "bytes and calls of writing")
     lib.check(d.alive())
     reader.close()
     c.close()
     oracle.stop(d)
     oracle.equals_source(t, t.path("replica"), db)
+
+
+def rest(t, d, seconds):
+    """Files and writing before a time of that length. Levels are filled by the clock: a time in which that happened says
+    nothing, and another one is taken."""
+    for _ in range(8):
+        before, said = (oracle.files_of(t), process_io(d.pid)), len(d.text())
+        time.sleep(seconds)
+        if not re.search("compaction|snapshot|retention", d.text()[said:]):
+            break
+    return before
 
 
 def process_io(pid):
@@ -75,8 +83,7 @@ def test_idle_after_the_application_has_gone(t):
     d = oracle.start(t, db)
     oracle.Writer(t, db, count=20).wait()
     time.sleep(2.5)
-    before = oracle.files_of(t)
-    time.sleep(4)
+    before, _ = rest(t, d, 4)
     lib.equal(oracle.files_of(t), before, "files")
     oracle.stop(d)
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Any bytes as a client of the control socket of a daemon without databases. What comes back to a raw JSON value is nothing, or
- * one line of JSON that is a reply or a list of replies; and the daemon has nothing left of the client afterwards.
+ * Any bytes as a client of the control socket of a daemon without databases. What comes back to a raw JSON value is
+ * nothing, or one line of JSON that is a reply or a list of replies; and the daemon has nothing left of the client
+ * afterwards.
  */
 #include <assert.h>
 #include <errno.h>

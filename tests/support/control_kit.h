@@ -28,9 +28,9 @@ bool ck_start(struct control_kit *t); /* the room anew, with t->o */
 void ck_end(struct control_kit *t);
 
 /*
- * One request on a connection of its own; the clock goes on for at most `seconds`, until the answer is there. Gives "CODE BODY" (the
- * newline at the end left out), what the header `show` holds in front of the body if asked for. The paths of the databases
- * are shown as P0, P1, …
+ * One request on a connection of its own; the clock goes on for at most `seconds`, until the answer is there. Gives
+ * "CODE BODY" (the newline at the end left out), what the header `show` holds in front of the body if asked for. The
+ * paths of the databases are shown as P0, P1, …
  */
 const char *ck_ask(struct control_kit *t, const char *method, const char *target, const char *body, const char *show, int seconds);
 const char *ck_get(struct control_kit *t, const char *target);

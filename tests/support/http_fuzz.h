@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * http_fuzz.h - what every run of the HTTP parser must keep to, for both kinds of messages: the same comes out of the same
- * bytes in one piece and in pieces, bodies lie inside the piece, texts end.
+ * http_fuzz.h - what every run of the HTTP parser must keep to, for both kinds of messages: the same comes out of the
+ * same bytes in one piece and in pieces, bodies lie inside the piece, texts end.
  */
 #ifndef TESTS_SUPPORT_HTTP_FUZZ_H
 #define TESTS_SUPPORT_HTTP_FUZZ_H

@@ -96,7 +96,7 @@ TEST(bodies)
 	          BAD("json: cannot unmarshal number 1.5 into Go struct field SyncRequest.timeout of type int"));
 	CHECK_STR(ck_post(&t, "/sync", "{'path':'P0','wait':1}"),
 	          BAD("json: cannot unmarshal number into Go struct field SyncRequest.wait of type bool"));
-	CHECK_STR(ck_post(&t, "/sync", "[1]"), BAD("json: cannot unmarshal array into Go value of type SyncRequest"));
+	CHECK_STR(ck_post(&t, "/sync", "[1]"), BAD("json: cannot unmarshal array into Go value of type litestream.SyncRequest"));
 	CHECK_STR(ck_post(&t, "/sync", "{'path':'/a\\u0000b'}"), BAD("a text holds a NUL"));
 	CHECK_STR(ck_post(&t, "/sync", "{}"), "400 {\"error\":\"path required\"}");
 	CHECK_STR(ck_post(&t, "/sync", "null"), "400 {\"error\":\"path required\"}");

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* test_control_page.c - the page is whole, small, and its policy fits it. */
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 
 #include "tests/check.h"
+#include "lib/base/sha256.h"
 #include "lib/control/page.h"
-#include "tests/support/sha256.h"
 
 static char *html; /* NUL-terminated copy */
 
@@ -24,21 +26,15 @@ static void hash_of(const char *name, char out[60])
 {
 	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	char open_tag[20], close_tag[20];
-	unsigned char sum[33] = { 0 };
-	struct sha256 state;
+	uint8_t sum[SHA256_SIZE + 1] = { 0 };
 	const char *from, *to;
-	char hex[65];
 	char *at = out;
 
 	snprintf(open_tag, sizeof(open_tag), "<%s>", name);
 	snprintf(close_tag, sizeof(close_tag), "</%s>", name);
 	from = strstr(html, open_tag) + strlen(open_tag);
 	to = strstr(from, close_tag);
-	sha256_init(&state);
-	sha256_add(&state, from, (size_t)(to - from));
-	sha256_hex(&state, hex);
-	for (int i = 0; i < 32; i++)
-		sum[i] = (unsigned char)strtoul((char[]){ hex[2 * i], hex[2 * i + 1], 0 }, NULL, 16);
+	sha256(from, (size_t)(to - from), sum);
 	at += sprintf(at, "'sha256-");
 	for (int i = 0; i < 33; i += 3) {
 		unsigned x = (unsigned)sum[i] << 16 | (unsigned)sum[i + 1] << 8 | sum[i + 2];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* test_control_threads.c - the control room as it runs in life: worker threads below it, clients on threads of their own, and
- * an application that writes. What they are answered is checked, and at the end the replica. */
+/* test_control_threads.c - the control room as it runs in life: worker threads below it, clients on threads of their
+ * own, and an application that writes. What they are answered is checked, and at the end the replica. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
