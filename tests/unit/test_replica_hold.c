@@ -131,3 +131,5 @@ TEST(another_takes_it)
 	CHECK_INT(server.returns, 0);
 	end();
 }
+
+TEST_MAIN
