@@ -240,10 +240,12 @@ fuzz-run: fuzz
 	>$(B)/fuzz/$$f.log 2>&1 || { cat $(B)/fuzz/$$f.log; echo "$$n passed, 1 failed"; exit 1; }; \
 	n=$$((n + 1)); done; echo "$$n passed, 0 failed"
 # The programs that the benchmarks use; what they measure is the shipped one.
-BENCH := $(patsubst %,$(B)/bench/%,measure writer many)
+BENCH := $(patsubst %,$(B)/bench/%,measure writer many sink)
 $(B)/bench/measure: tests/bench/measure.c | toolchain-ship
 	@mkdir -p $(@D)
 	$(Q)$(MUSL_CC) $(COMMON) $(WARN) -O2 -static -o $@ $<
+$(B)/bench/sink: $(O_test)/tests/bench/sink.o $(O_test)/tests/support/served.o $(L_test)
+	$(call link,test)
 $(B)/bench/%: $(O_test)/tests/bench/%.o $(L_test)
 	$(call link,test)
 bench-programs: $(BENCH)

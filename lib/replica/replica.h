@@ -171,6 +171,9 @@ char *replica_item_name(char out[REPLICA_NAME_SIZE], const struct replica_item *
  */
 int replica_open_resumable(struct replica *r, const struct replica_item *item, const atomic_bool *cancel,
                            struct replica_reader **reader, struct err *e);
+/* The same of a part of it: length bytes from offset. */
+int replica_open_part_resumable(struct replica *r, const struct replica_item *item, int64_t offset, int64_t length,
+                                const atomic_bool *cancel, struct replica_reader **reader, struct err *e);
 /* The same of an object that open_path knows, of this size. */
 int replica_open_path_resumable(struct replica *r, const char *path, int64_t size, const atomic_bool *cancel,
                                 struct replica_reader **reader, struct err *e);

@@ -614,6 +614,48 @@ TEST(fetching_ahead)
 	}
 }
 
+/* One file of several parts between small ones: its parts are opened for themselves, and their breaks are mended. */
+TEST(large_files_in_parts)
+{
+	enum { COMMIT = 4000 };
+	static uint32_t seeds[COMMIT];
+	const char *path = rk_path("parts");
+	struct replica *inner = NULL;
+
+	CHECK(make_many(path, 3, COMMIT, seeds));
+	for (int parallelism = 1; parallelism <= 16; parallelism += 5) {
+		CHECK_INT(replica_file_create(path, &inner, NULL), 0);
+		struct flaky *f = flaky_create(inner);
+		struct job j;
+
+		f->delay_ms = 1;
+		f->breaks = 2;
+		f->break_after = 1000;
+		job_over(&j, &f->base);
+		j.o.parallelism = parallelism;
+		CHECK_OK(job_run(&j, 0), &j.e);
+		CHECK(output_is(&j, 4096, seeds, COMMIT));
+		if (parallelism == 1)
+			CHECK_INT(f->opens, 3 + 1 + 2);
+		else
+			CHECK(f->opens > 3 + 2 + 2); /* two parts at least */
+		CHECK_INT(f->open_now, 0);
+		CHECK(f->open_most <= parallelism);
+		job_end(&j);
+	}
+
+	/* What is wrong in the first part ends it, whatever the others bring. */
+	struct job j;
+
+	CHECK(rk_flip(rk_file(path, 9, 1, 1), 5000, 1));
+	CHECK_INT(replica_file_create(path, &inner, NULL), 0);
+	job_over(&j, &flaky_create(inner)->base);
+	j.o.parallelism = 8;
+	CHECK_INT(job_run(&j, 0), -1);
+	CHECK(nothing_left(&j));
+	job_end(&j);
+}
+
 TEST(fetching_ahead_ends_early)
 {
 	enum { COMMIT = 50, FILES = 60 };
