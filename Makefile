@@ -230,6 +230,9 @@ sanitize: $(UNIT:%=$(B)/asan/%) $(UNIT:%=$(B)/tsan/%)
 	$(Q)UNIT_PREFIX="$$(setarch -R true 2>/dev/null && echo setarch -R)" \
 	ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1 \
 	TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1 scripts/run-unit $^
+# The program itself for the end-to-end tests: RIVULET=build/tsan/rivulet tests/e2e/run
+$(B)/tsan/rivulet: $(O_tsan)/applets/main.o $(L_tsan)
+	$(call link,tsan)
 model: $(if $(MODEL),$(B)/test/model)
 fuzz: $(FUZZ:%=$(B)/fuzz/%)
 # Each runs over a copy of its corpus, tests/fuzz/corpus/NAME for fuzz_NAME.
@@ -240,7 +243,7 @@ fuzz-run: fuzz
 	>$(B)/fuzz/$$f.log 2>&1 || { cat $(B)/fuzz/$$f.log; echo "$$n passed, 1 failed"; exit 1; }; \
 	n=$$((n + 1)); done; echo "$$n passed, 0 failed"
 # The programs that the benchmarks use; what they measure is the shipped one.
-BENCH := $(patsubst %,$(B)/bench/%,measure writer many sink)
+BENCH := $(patsubst %,$(B)/bench/%,measure writer many sink clients)
 $(B)/bench/measure: tests/bench/measure.c | toolchain-ship
 	@mkdir -p $(@D)
 	$(Q)$(MUSL_CC) $(COMMON) $(WARN) -O2 -static -o $@ $<
