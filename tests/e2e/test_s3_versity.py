@@ -151,7 +151,7 @@ def test_lease(t):
 
 @lib.limit(120)
 def test_lease_is_kept_at_rest(t):
-    """It does not lapse while nobody writes (the lock lasts for a minute, so this one takes as long)."""
+    """It does not lapse soon after the last write (the lock lasts for 30 s, so this one takes as long twice)."""
     server = s3_servers.versity(t)
     server.bucket("backup")
     first = locked(t, server, t.database("one/app.db"), "first")
