@@ -124,6 +124,7 @@ static int capture(struct db_snapshot *s, struct err *e)
 	struct db *d = s->d;
 
 	s->position = d->position;
+	d->snapshot_txid = s->position.txid;
 	s->page_size = d->page_size;
 	if (!s->position.has_place || !s->position.commit)
 		return err_set(e, ERR_BUSY, "%s has not been synced", d->path);
@@ -164,6 +165,7 @@ int db_snapshot_begin(struct db *d, struct db_snapshot **out, struct err *e)
 		return err_nomem(e);
 	s->d = d;
 	s->wal.fd = -1;
+	d->snapshot_txid = 0;
 	atomic_store(&d->snapshotting, true);
 	if (sync_now(d, e) || take_connection(s, e) || sync_now(d, e) || same_files(s, e) || capture(s, e)) {
 		db_snapshot_end(s);
