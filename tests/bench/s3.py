@@ -132,15 +132,15 @@ def month(b, binary, each_s, burst, fast):
         f.write(policy + "dbs:\n  - path: %s\n%s'%s'}\n" % (path, lines, fake.url("db")))
     seconds, ticks = 10 if b.quick else 40, 0
     with Daemon(binary, None, os.path.join(top, "s3"), os.path.join(top, "c.yml"), {**fake.env, **KEYS}) as d:
-        d.wait(lambda: fake.count("PutObject", 200), "the first upload")
-        time.sleep(8)
+        d.wait(lambda: b"snapshot complete" in tools.read(d.log), "the first snapshot, which comes with a jitter")
+        time.sleep(3)
         before, end = len(fake.requests), time.monotonic() + seconds
         db = rows.sqlite3.connect(path, isolation_level=None, timeout=10)
         while time.monotonic() < end:
-            ticks += 1
+            ticks, next_tick = ticks + 1, time.monotonic() + each_s / fast
             for _ in range(burst):
                 db.execute("UPDATE t SET data = randomblob(1000) WHERE id = 1 + abs(random()) % 90")
-            time.sleep(each_s / fast)
+            time.sleep(max(0, next_tick - time.monotonic()))
         db.close()
         seen = [r.op for r in fake.requests[before:]]
     fake.close()
