@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "lib/replica/hold.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -28,6 +29,7 @@ int replica_hold_create(struct replica *r, struct replica_hold **out, struct err
 	*out = NULL;
 	if (!r->lease)
 		return 0;
+	assert(r->ops->hold && r->ops->let_go); /* replica_open refuses a lease of a kind that has no locks */
 	h = calloc(1, sizeof(*h));
 	if (!h)
 		return err_nomem(e);

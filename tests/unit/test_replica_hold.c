@@ -12,12 +12,14 @@
 static struct server {
 	int holds, returns;  /* calls */
 	enum err_code answer; /* ERR_NONE: it is ours */
+	bool fresh;           /* it was not ours a moment ago */
 	char owner[200];
 } server;
 
-static int hold(struct replica *r, const char *owner, int64_t lease_ms, int64_t *until_ms, struct err *e)
+static int hold(struct replica *r, const char *owner, int64_t lease_ms, bool *fresh, int64_t *until_ms, struct err *e)
 {
 	(void)r;
+	*fresh = server.fresh;
 	server.holds++;
 	snprintf(server.owner, sizeof(server.owner), "%s", owner);
 	if (server.answer != ERR_NONE)
@@ -35,7 +37,6 @@ static int let_go(struct replica *r, struct err *e)
 }
 
 static const struct replica_ops with_lock = { .type = "test", .hold = hold, .let_go = let_go };
-static const struct replica_ops without_lock = { .type = "test" };
 static struct replica replica;
 static struct replica_hold *h;
 static struct err e;
@@ -67,26 +68,21 @@ TEST(not_wanted)
 	replica_hold_free(h);
 }
 
-TEST(a_kind_without_locks)
-{
-	begin(&without_lock);
-	CHECK_INT(replica_hold_keep(h, &e), -1);
-	CHECK_INT(e.code, ERR_INVALID);
-	end();
-}
-
-TEST(taken_once_prolonged_after_half)
+TEST(taken_once_prolonged_after_a_third)
 {
 	begin(&with_lock);
 	later(1);
 	CHECK(replica_hold_due_us(h) == INT64_MAX);
+	server.fresh = true;
 	for (int i = 0; i < 3; i++)
 		CHECK_INT(replica_hold_keep(h, &e), 0);
 	CHECK_INT(server.holds, 1);
 	CHECK_INT(replica_hold_term(h), 1);
 	CHECK(strchr(server.owner, ':') != NULL);
-	CHECK(replica_hold_due_us(h) <= os_mono_us() + 31 * 1000000);
-	later(31);
+	CHECK(replica_hold_due_us(h) <= os_mono_us() + REPLICA_HOLD_MS * 1000 / 3);
+	CHECK(replica_hold_until_us(h) > replica_hold_due_us(h));
+	server.fresh = false;
+	later(REPLICA_HOLD_MS / 3000 + 1);
 	CHECK_INT(replica_hold_keep(h, &e), 0);
 	CHECK_INT(server.holds, 2);
 	CHECK_INT(replica_hold_term(h), 1);
@@ -94,6 +90,7 @@ TEST(taken_once_prolonged_after_half)
 	replica_hold_let_go(h);
 	CHECK_INT(server.returns, 1);
 	CHECK(replica_hold_due_us(h) == INT64_MAX);
+	server.fresh = true;
 	CHECK_INT(replica_hold_keep(h, &e), 0);
 	CHECK_INT(replica_hold_term(h), 2);
 	end();
@@ -103,14 +100,16 @@ TEST(a_server_out_of_reach)
 {
 	begin(&with_lock);
 	later(1);
+	server.fresh = true;
 	CHECK_INT(replica_hold_keep(h, &e), 0);
-	later(31);
+	later(REPLICA_HOLD_MS / 3000 + 1);
 	server.answer = ERR_SYSTEM;
 	CHECK_INT(replica_hold_keep(h, &e), 0); /* it lasts for a while */
-	CHECK(replica_hold_due_us(h) > os_mono_us());
-	later(25);
+	CHECK(replica_hold_until_us(h) > os_mono_us());
+	later(REPLICA_HOLD_MS / 1000);
 	CHECK_INT(replica_hold_keep(h, &e), -1);
 	CHECK_INT(e.code, ERR_SYSTEM);
+	CHECK(replica_hold_until_us(h) <= os_mono_us());
 	server.answer = ERR_NONE;
 	CHECK_INT(replica_hold_keep(h, &e), 0);
 	CHECK_INT(replica_hold_term(h), 2); /* another may have had it */
@@ -121,11 +120,13 @@ TEST(another_takes_it)
 {
 	begin(&with_lock);
 	later(1);
+	server.fresh = true;
 	CHECK_INT(replica_hold_keep(h, &e), 0);
-	later(31);
+	later(REPLICA_HOLD_MS / 3000 + 1);
 	server.answer = ERR_BUSY;
 	CHECK_INT(replica_hold_keep(h, &e), -1);
 	CHECK_INT(e.code, ERR_BUSY);
+	CHECK_INT(replica_hold_refused(h), ERR_BUSY);
 	CHECK(replica_hold_due_us(h) == INT64_MAX);
 	replica_hold_let_go(h); /* not ours to give */
 	CHECK_INT(server.returns, 0);
