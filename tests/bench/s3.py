@@ -133,6 +133,8 @@ def month(b, binary, each_s, burst, fast):
     seconds, ticks = 10 if b.quick else 40, 0
     with Daemon(binary, None, os.path.join(top, "s3"), os.path.join(top, "c.yml"), {**fake.env, **KEYS}) as d:
         d.wait(lambda: b"snapshot complete" in tools.read(d.log), "the first snapshot, which comes with a jitter")
+        if not burst: # what the first file set going goes on for an hour, 36 s here
+            d.wait(lambda: b"compaction complete" in tools.read(d.log) and b" level=3 txid" in tools.read(d.log), "level 3")
         time.sleep(3)
         before, end = len(fake.requests), time.monotonic() + seconds
         db = rows.sqlite3.connect(path, isolation_level=None, timeout=10)
