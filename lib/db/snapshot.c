@@ -216,6 +216,7 @@ static int map_wal(struct db_snapshot *s, struct db_work *w, struct err *e)
 	if (s->bound > WAL_HEADER_SIZE) {
 		wal_scan_begin(&scan, s->page_size, s->header.big_endian, s->header.salt1, s->header.salt2, WAL_HEADER_SIZE,
 		               s->header.checksum);
+		scan.published_end = s->bound; /* syncs have read up to there */
 		if (wal_scan_run(&scan, (struct wal_source){ wal_read, &s->wal }, s->bound, 0, w->pages, w->buffer,
 		                 sizeof(w->buffer), e) < 0)
 			return -1;
