@@ -171,12 +171,12 @@ TEST(samples_scale_to_what_was_allocated)
 	total = sum(1);
 	CHECK(total > 40 << 20 && total < 160 << 20);
 	CHECK_INT(sum(3), 0);
-	pretend(0x200000000000, 20, 4 << 20, false); /* 80 MiB in large ones, each of which is a sample */
+	pretend(0x200000000000, 20, 16 << 20, false); /* 320 MiB in large ones, each of which is a sample but for one in 10^13 */
 	alive = sum(3);
-	CHECK(alive >= 79 << 20 && alive <= 81 << 20);
+	CHECK(alive >= 319 << 20 && alive <= 321 << 20);
 	CHECK(sum(2) >= 19 && sum(2) <= 21);
 	for (int i = 0; i < 20; i++)
-		prof_heap_free((void *)(uintptr_t)(0x200000000000 + ((uintptr_t)i << 22)));
+		prof_heap_free((void *)(uintptr_t)(0x200000000000 + ((uintptr_t)i << 24)));
 	CHECK_INT(sum(3), 0);
 	/* A full table loses samples, and counts on. */
 	pretend(0x300000000000, 3000, 1 << 20, false);
