@@ -74,18 +74,21 @@ DEP_libyaml  = -I$(DEPS_DIR)/libyaml/include -DYAML_VERSION_MAJOR=0 -DYAML_VERSI
                -DYAML_VERSION_STRING=\"0.2.5\"
 DEP_bearssl  = -I$(DEPS_DIR)/bearssl/inc -I$(DEPS_DIR)/bearssl/src
 HOT      := lib/base/crc64% lib/base/sha256% lib/ltx/% lib/wal/% lz4/lib/lz4
-# The same optimisation as CFLAGS asks for, but a -Os becomes -O2 where the bytes flow.
-opt       = $(if $(filter $(HOT),$(1)),$(subst -Os,-O2,$(CFLAGS)),$(CFLAGS))
+COLD     := sqlite/% libyaml/% applets/% lib/config/% lib/control/% s3/% http/% json/%
+# The same optimisation as CFLAGS asks for, but a -Os becomes -O2 where the bytes flow, and what is smaller still where
+# they do not (8 KB), if the compiler knows that.
+OZ       := $(if $(shell $(MUSL_CC) -Oz -E -x c /dev/null 2>&1 >/dev/null),-Os,-Oz)
+opt       = $(subst -Os,$(if $(filter $(HOT),$(1)),-O2,$(if $(filter $(COLD),$(1)),$(OZ),-Os)),$(CFLAGS))
 
 F_ship   := -fPIE -fstack-protector-strong -fvisibility=hidden -ffunction-sections -fdata-sections \
             -fno-asynchronous-unwind-tables -fno-unwind-tables
 CC_ship  := $(MUSL_CC)
-# What only the tests use of SQLite; the rest of what the program never asks of it goes with scripts/sqlite-trim.
-# Together 152 KB.
-D_ship    = -DSQLITE_UNTESTABLE $(addprefix -DSQLITE_OMIT_,DESERIALIZE ALTERTABLE ANALYZE REINDEX EXPLAIN FOREIGN_KEY \
+# What only the tests use of SQLite (and the asserts of libyaml); the rest of what the program never asks of it goes with
+# scripts/sqlite-trim. Together 160 KB.
+D_ship    = -DNDEBUG -DSQLITE_UNTESTABLE $(addprefix -DSQLITE_OMIT_,DESERIALIZE ALTERTABLE ANALYZE REINDEX EXPLAIN FOREIGN_KEY \
             VIRTUALTABLE AUTOMATIC_INDEX OR_OPTIMIZATION LIKE_OPTIMIZATION BETWEEN_OPTIMIZATION TRUNCATE_OPTIMIZATION \
             FLAG_PRAGMAS SCHEMA_PRAGMAS INTROSPECTION_PRAGMAS)
-TRIM_ship = $(shell cksum <scripts/sqlite-trim)
+TRIM_ship = $(shell cksum <scripts/sqlite-trim) $(OZ)
 CC_test   = $(CC)
 F_test    = -O1 -g -DOS_FAULTS=1 -pthread $(TEST_CFLAGS)
 CC_asan   = $(CC)
@@ -113,7 +116,7 @@ dep = $(CC_$(1)) -w $(F_$(1)) $(D_$(1)) $(opt_$(1)) $(DEP_$(firstword $(subst /,
 define flavour
 O_$(1)  := $(B)/obj/$(1)
 ID_$(1) := $$(shell printf '%s' '$$(CC_$(1)) $(if $(filter ship,$(1)),$$(CFLAGS)) $$(F_$(1)) $$(D_$(1)) \
-            $$(DEP_sqlite) $$(DEP_libyaml) $$(DEP_bearssl) $$(TRIM_$(1))' | cksum | cut -c 1-6)
+            $$(DEP_sqlite) $$(DEP_libyaml) $$(DEP_bearssl)$(if $(filter ship,$(1)), $$(TRIM_ship))' | cksum | cut -c 1-6)
 X_$(1)  := $$(DEPS_DIR)/obj-$(1)-$$(ID_$(1))
 L_$(1)  := $$(O_$(1))/libours.a $$(X_$(1))/libdeps.a $(if $(filter ship test,$(1)),,$$(X_test)/libdeps.a)
 S_$(1)  := $$(SUPPORT:%.c=$$(O_$(1))/%.o)
@@ -127,8 +130,7 @@ $$(O_$(1))/%.o: %.c $$(O_$(1))/flags | toolchain-$(1)
 	$$(call say,CC,$(1)/$$<)
 	@mkdir -p $$(@D)
 	$$(Q)$$(CC_$(1)) $$(COMMON) $$(WARN) $$(DEP_INC) $$(F_$(1)) $$(call frames,$$*) $$(opt_$(1)) $$(DEFS) -MMD -MP -c -o $$@ $$<
-$$(O_$(1))/libours.a: $$(patsubst %.c,$$(O_$(1))/%.o,$$(filter-out applets/main.c,$$(OURS))) $$(O_$(1))/roots.o \
-                      $$(O_$(1))/sources
+$$(O_$(1))/libours.a: $$(patsubst %.c,$$(O_$(1))/%.o,$$(filter-out applets/main.c,$$(OURS))) $$(O_$(1))/sources
 	$$(Q)rm -f $$@ && $$(AR) qcs $$@ $$(filter %.o,$$^)
 $$(X_$(1))/%.o: $$(DEPS_DIR)/%.c | toolchain-$(1)
 	$$(call say,CC,$(1)/$$*.c)
@@ -140,8 +142,10 @@ $$(O_$(1))/applets/%.o: DEFS = -DRIVULET_VERSION=\"$$(VERSION)\" -DRIVULET_COMMI
 $$(patsubst %.c,$$(O_$(1))/%.o,$$(filter applets/%,$$(OURS))): $(B)/obj/version
 $$(O_$(1))/http/tls.o: DEFS = -DRIVULET_BUILD_EPOCH=$$(EPOCH)
 $$(O_$(1))/http/tls.o: $(B)/obj/epoch
-$$(O_$(1))/roots.o: $(B)/obj/roots.c $$(O_$(1))/flags | toolchain-$(1)
-	$$(Q)$$(CC_$(1)) $$(COMMON) $$(F_$(1)) -c -o $$@ $$<
+$$(O_$(1))/http/trust.o: DEFS = -DROOTS_GZ=\"$(B)/obj/roots.gz\"
+$$(O_$(1))/http/trust.o: $(B)/obj/roots.gz
+$$(O_$(1))/lib/control/page.o: DEFS = -DPAGE_GZ=\"$(B)/obj/page.gz\"
+$$(O_$(1))/lib/control/page.o: $(B)/obj/page.gz
 $$(B)/$(1)/test_%: $$(O_$(1))/tests/unit/test_%.o $$(S_$(1)) $$(L_$(1))
 	$$(call link,$(1))
 $$(B)/$(1)/model: $$(MODEL:%.c=$$(O_$(1))/%.o) $$(S_$(1)) $$(L_$(1))
@@ -156,7 +160,6 @@ $(X_ship)/sqlite/sqlite3.o: $(X_ship)/%.o: $(DEPS_DIR)/%.c scripts/sqlite-trim |
 $(B)/fuzz/fuzz_%: $(O_fuzz)/tests/fuzz/fuzz_%.o $(L_fuzz)
 	$(call link,fuzz,-fsanitize=fuzzer)
 $(O_fuzz)/tests/fuzz/%.o: DEFS = -Wno-missing-prototypes
-$(foreach f,$(FLAVOURS),$(O_$(f))/lib/control/page.o): lib/control/page.html
 $(B)/obj/version: FORCE
 	$(call stamp,$(VERSION) $(COMMIT))
 $(B)/obj/epoch: FORCE
@@ -166,9 +169,14 @@ $(B)/obj/roots.from: FORCE
 $(B)/obj/roots: scripts/roots.c
 	@mkdir -p $(@D)
 	$(Q)$(HOSTCC) -O1 -o $@ $<
-$(B)/obj/roots.c: $(B)/obj/roots $(B)/obj/roots.from
-	$(call say,ROOTS,$(ROOTS))
-	$(Q)$(B)/obj/roots $(ROOTS) >$@
+# Packed they are 18 KB smaller (lib/base/embed.h).
+$(B)/obj/roots.gz: $(B)/obj/roots $(B)/obj/roots.from
+	$(call say,GZIP,$(ROOTS))
+	$(Q)$(B)/obj/roots $(ROOTS) >$(@:.gz=.bin) && gzip -9nc $(@:.gz=.bin) >$@
+$(B)/obj/page.gz: lib/control/page.html
+	@mkdir -p $(@D)
+	$(call say,GZIP,$<)
+	$(Q)gzip -9nc $< >$@
 want = @command -v $(firstword $(1)) >/dev/null || { echo '$(firstword $(1)) not found: $(2)' >&2; exit 1; }
 toolchain-ship:
 	$(call want,$(MUSL_CC),install musl-tools (Debian) or name a compiler for musl with MUSL_CC=)
@@ -196,7 +204,7 @@ endif
 SHIP_LD  := -Wl,--gc-sections,-z,relro,-z,now,-z,noexecstack,--build-id=sha1 \
             -Wl,--wrap=malloc,--wrap=realloc,--wrap=free
 all: $(B)/rivulet
-$(B)/rivulet.debug: $(OURS:%.c=$(O_ship)/%.o) $(O_ship)/roots.o $(X_ship)/libdeps.a $(O_ship)/sources $(O_ship)/flags
+$(B)/rivulet.debug: $(OURS:%.c=$(O_ship)/%.o) $(X_ship)/libdeps.a $(O_ship)/sources $(O_ship)/flags
 	$(call say,LD,$@)
 	$(Q)$(MUSL_CC) $(CFLAGS) $(PIE_HEAD) $(SHIP_LD) $(LDFLAGS) -Wl,-Map=$(B)/rivulet.map -o $@ $(filter %.o %.a,$^) $(PIE_TAIL)
 # The names of functions stand in a section that is not loaded: profiles are readable, memory is not touched.
@@ -235,10 +243,12 @@ fuzz-run: fuzz
 	>$(B)/fuzz/$$f.log 2>&1 || { cat $(B)/fuzz/$$f.log; echo "$$n passed, 1 failed"; exit 1; }; \
 	n=$$((n + 1)); done; echo "$$n passed, 0 failed"
 # The programs that the benchmarks use; what they measure is the shipped one.
-BENCH := $(patsubst %,$(B)/bench/%,measure writer many clients)
+BENCH := $(patsubst %,$(B)/bench/%,measure writer many sink clients)
 $(B)/bench/measure: tests/bench/measure.c | toolchain-ship
 	@mkdir -p $(@D)
 	$(Q)$(MUSL_CC) $(COMMON) $(WARN) -O2 -static -o $@ $<
+$(B)/bench/sink: $(O_test)/tests/bench/sink.o $(O_test)/tests/support/served.o $(L_test)
+	$(call link,test)
 $(B)/bench/%: $(O_test)/tests/bench/%.o $(L_test)
 	$(call link,test)
 bench-programs: $(BENCH)
@@ -252,7 +262,7 @@ $(B)/obj/lint/%.o: %.c Makefile | toolchain-fuzz
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) -fsyntax-only $(COMMON) $(WARN) -Wconditional-uninitialized -Wmissing-variable-declarations \
 	-Wunreachable-code -Wcomma $(DEP_INC) $(if $(filter tests/%,$<),-DOS_FAULTS=1 -Wno-missing-prototypes) \
-	-DRIVULET_VERSION=\"\" -DRIVULET_COMMIT=\"\" -DRIVULET_BUILD_EPOCH=0 -MMD -MP -MT $@ -MF $(@:.o=.d) $< && touch $@
+	-DRIVULET_VERSION=\"\" -DRIVULET_COMMIT=\"\" -DRIVULET_BUILD_EPOCH=0 -DROOTS_GZ=\"\" -DPAGE_GZ=\"\" -MMD -MP -MT $@ -MF $(@:.o=.d) $< && touch $@
 
 # ---- the rest ---------------------------------------------------------------------------------------------
 deps:

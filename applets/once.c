@@ -19,13 +19,15 @@
 #include "lib/os/program.h"
 #include "lib/store/upload.h"
 
-enum { OPEN_MAX_DBS = 50, RESTORERS = 4, TURN_MS = 5 };
+enum { OPEN_MAX_DBS = 50, RESTORERS = 4, TURN_MS = 5, KEEPER_LOOK_MS = 200 };
 
 /* One replica of one database. */
 struct outgoing {
 	struct upload upload;
 	struct levels *levels;
 	int64_t sync_interval_ms;
+	atomic_bool ended; /* its calls give up: everything does, or its lock is not ours any more */
+	bool held;         /* the keeper's: it was ours */
 };
 
 struct one {
@@ -41,6 +43,9 @@ struct all {
 	struct census census;
 	struct one *dbs;
 	size_t count;
+	struct pool_job keeper; /* keeps locks beside writes that take long */
+	struct pool *keepers;   /* NULL: there are no locks */
+	atomic_bool over;
 };
 
 static atomic_bool stop;
@@ -61,6 +66,11 @@ static void one_free(struct one *d)
 	free(d->meta);
 }
 
+static int newest(void *ctx, int replica, struct db_newest *out, struct err *e)
+{
+	return levels_list_newest(((struct one *)ctx)->out[replica].levels, out, e);
+}
+
 static int one_make(struct one *d, const struct config_db *entry, const char *path, const char *relative,
                     const struct levels_policy *policy, struct err *e)
 {
@@ -72,7 +82,7 @@ static int one_make(struct one *d, const struct config_db *entry, const char *pa
 	d->count = o.replica_count;
 	for (int i = 0; i < d->count; i++) {
 		replicas[i] = o.replicas[i].replica;
-		replicas[i]->cancel = &stop;
+		replicas[i]->cancel = replicas[i]->lease ? &d->out[i].ended : &stop;
 		d->out[i].upload.replica = replicas[i];
 		d->out[i].upload.auto_recover = o.replicas[i].auto_recover;
 		d->out[i].sync_interval_ms = o.replicas[i].sync_interval_ms;
@@ -80,6 +90,8 @@ static int one_make(struct one *d, const struct config_db *entry, const char *pa
 	o.db.replicas = replicas;
 	o.db.replica_count = d->count;
 	o.db.cancel = &stop;
+	o.db.newest = newest;
+	o.db.newest_ctx = d;
 	if (db_create(&o.db, &d->db, e))
 		return err_wrap(e, "cannot open store");
 	for (int i = 0; i < d->count; i++) {
@@ -151,6 +163,8 @@ static int run_levels(struct one *d, bool snapshot, bool retention, struct err *
 		};
 		struct levels_result result;
 
+		if (d->out[i].upload.hold && replica_hold_keep(d->out[i].upload.hold, e))
+			return -1;
 		if (snapshot && db_snapshot_begin(d->db, &o.snapshot, e))
 			return -1;
 		if (levels_run(d->out[i].levels, &o, &result, e))
@@ -229,6 +243,75 @@ static int make_all(struct all *a, struct err *e)
 	return 0;
 }
 
+/* ---- locks ---- */
+
+static void look_after(struct outgoing *out)
+{
+	struct replica_hold *h = out->upload.hold;
+	int64_t now = os_mono_us(), until;
+
+	if (replica_hold_due_us(h) <= now)
+		replica_hold_keep(h, NULL);
+	until = replica_hold_until_us(h);
+	now = os_mono_us();
+	out->held |= now < until;
+	if (atomic_load(&stop) || (out->held && now >= until))
+		atomic_store(&out->ended, true);
+}
+
+static void keeper_run(struct pool_job *job)
+{
+	struct all *a = (struct all *)(void *)((char *)job - offsetof(struct all, keeper));
+
+	while (!atomic_load(&a->over)) {
+		for (size_t i = 0; i < a->count; i++) {
+			for (int k = 0; k < a->dbs[i].count; k++) {
+				if (a->dbs[i].out[k].upload.hold)
+					look_after(&a->dbs[i].out[k]);
+			}
+		}
+		os_sleep_ms(KEEPER_LOOK_MS);
+	}
+}
+
+static void keeper_done(struct pool_job *job)
+{
+	(void)job;
+}
+
+static void no_wake(void *ctx)
+{
+	(void)ctx;
+}
+
+static int keeper_begin(struct all *a, struct err *e)
+{
+	bool wanted = false;
+
+	for (size_t i = 0; i < a->count; i++) {
+		for (int k = 0; k < a->dbs[i].count; k++)
+			wanted = wanted || a->dbs[i].out[k].upload.hold;
+	}
+	if (!wanted)
+		return 0;
+	a->keepers = pool_create(1, no_wake, NULL, e);
+	if (!a->keepers)
+		return -1;
+	a->keeper = (struct pool_job){ .run = keeper_run, .done = keeper_done };
+	pool_submit(a->keepers, &a->keeper);
+	return 0;
+}
+
+static void keeper_end(struct all *a)
+{
+	atomic_store(&a->over, true);
+	while (a->keepers && pool_pending(a->keepers)) {
+		os_sleep_ms(TURN_MS);
+		pool_collect(a->keepers);
+	}
+	pool_free(a->keepers);
+}
+
 static int run_all(struct all *a, struct err *e)
 {
 	for (size_t i = 0; i < a->count; i++) {
@@ -245,11 +328,6 @@ static void turn(void *ctx)
 {
 	os_sleep_ms(TURN_MS);
 	pool_collect(ctx);
-}
-
-static void no_wake(void *ctx)
-{
-	(void)ctx;
 }
 
 static int restore_all(const struct replicate *r, const struct config *c, struct err *e)
@@ -274,7 +352,8 @@ int replicate_once(struct replicate *r, struct config *c)
 	r->policy.retention_disabled |= !r->enforce_retention;
 	os_raise_descriptor_limit();
 	os_stop_on_signal(&stop);
-	rc = restore_all(r, c, &e) || census_take(c, true, &all.census, &e) || make_all(&all, &e) ? -1 : 0;
+	rc = restore_all(r, c, &e) || census_take(c, true, &all.census, &e) || make_all(&all, &e) ||
+	     keeper_begin(&all, &e) ? -1 : 0;
 	if (rc) {
 		for (size_t i = 0; i < all.count; i++)
 			one_free(&all.dbs[i]);
@@ -288,8 +367,10 @@ int replicate_once(struct replicate *r, struct config *c)
 	for (size_t i = 0; i < all.count; i++) {
 		if (all.dbs[i].done)
 			last_sync(&all.dbs[i]);
-		one_free(&all.dbs[i]);
 	}
+	keeper_end(&all);
+	for (size_t i = 0; i < all.count; i++)
+		one_free(&all.dbs[i]);
 	free(all.dbs);
 	census_free(&all.census);
 	log_info("litestream shut down");

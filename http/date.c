@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The Date field of an answer (RFC 9110 §5.6.7). */
+#include <stdio.h>
 #include <string.h>
 
 #include "http/date.h"
+#include "lib/base/text.h"
 
 /* Days since 1970 of a day in the Gregorian calendar. */
 static int64_t days_since_1970(int64_t year, int month, int day)
@@ -26,10 +28,10 @@ static int number(const char **at, int count, char then)
 	return *(*at)++ == then ? n : -1;
 }
 
+static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+
 static int month_of(const char **at)
 {
-	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-
 	for (int i = 0; i < 12; i++)
 		if (strncmp(*at, months + (size_t)i * 3, 3) == 0 && (*at)[3] == ' ') {
 			*at += 4;
@@ -55,4 +57,17 @@ int64_t http_date_parse(const char *text)
 	if (day > 31 || hour > 23 || minute > 59 || second > 60)
 		return 0;
 	return ((days_since_1970(year, month, day) * 24 + hour) * 60 + minute) * 60000 + (int64_t)second * 1000;
+}
+
+char *http_date(char out[HTTP_DATE_SIZE], int64_t ms)
+{
+	static const char days[] = "ThuFriSatSunMonTueWed"; /* 1970 began on a Thursday */
+	char t[TEXT_TIME_SIZE];                             /* 1994-11-06T08:49:37Z */
+	int month;
+
+	text_time_s(t, ms);
+	month = (t[5] - '0') * 10 + (t[6] - '0');
+	(void)snprintf(out, HTTP_DATE_SIZE, "%.3s, %.2s %.3s %.4s %.8s GMT", days + ms / 86400000 % 7 * 3, t + 8,
+	               months + (month - 1) * 3, t, t + 11);
+	return out;
 }

@@ -9,5 +9,8 @@
 
 /* Milliseconds since 1970; 0 = not such a date. */
 int64_t http_date_parse(const char *text);
+enum { HTTP_DATE_SIZE = 30 };
+/* Of a time from 1970 to 9999. */
+char *http_date(char out[HTTP_DATE_SIZE], int64_t ms);
 
 #endif

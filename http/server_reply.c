@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
+#include "http/date.h"
 #include "http/server_parts.h"
 #include "lib/os/clock.h"
 #include "lib/os/net.h"
@@ -98,13 +98,10 @@ static void send_out(struct peer *p)
 
 static void put_head(struct peer *p, int status, const char *fields, const char *length)
 {
-	time_t now = (time_t)(os_wall_ms() / 1000);
-	struct tm tm;
-	char date[40] = "";
+	char date[HTTP_DATE_SIZE];
 
-	if (gmtime_r(&now, &tm))
-		(void)strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", &tm);
-	buf_fmt(&p->out, "HTTP/1.1 %d %s\r\n%sDate: %s\r\n%s", status, reason(status), fields ? fields : "", date, length);
+	buf_fmt(&p->out, "HTTP/1.1 %d %s\r\n%sDate: %s\r\n%s", status, reason(status), fields ? fields : "",
+	        http_date(date, os_wall_ms()), length);
 	if (p->close_after || p->s->stopping)
 		buf_str(&p->out, "Connection: close\r\n");
 	else if (p->x && p->x->head.version_minor == 0)

@@ -9,6 +9,8 @@
 #include <string.h>
 
 #include "lib/base/buf.h"
+#include "lib/base/embed.h"
+#include "lib/base/gzip.h"
 #include "lib/base/text.h"
 #include "lib/os/file.h"
 
@@ -297,21 +299,37 @@ int trust_load_folder(const char *path, struct trust **out, struct err *e)
 
 /* ---- the built-in roots ---- */
 
-/* The data stand in the program's read-only part; only the array of anchors that points there is made. */
+EMBED(roots_gz, ROOTS_GZ);
+
+int trust_builtin(struct buf *out, struct err *e)
+{
+	return gzip_expand(roots_gz_begin, (size_t)(roots_gz_end - roots_gz_begin), out, e);
+}
+
+/* The anchors point into the records, which stay as long as the process, like all that trust_system() gives. */
 static int load_builtin(struct trust **out, struct err *e)
 {
 	struct trust *t = create("the built-in roots", e);
-	const unsigned char *at = trust_builtin, *end = trust_builtin + trust_builtin_size;
+	struct buf records = { .data = NULL };
+	const unsigned char *at, *end;
 
 	*out = NULL;
 	if (t == NULL)
 		return -1;
+	if (trust_builtin(&records, e) < 0) {
+		buf_free(&records);
+		trust_free(t);
+		return -1;
+	}
+	at = records.data;
+	end = at + records.len;
 	while (at < end) {
 		br_x509_trust_anchor *a = add(t, e);
 		size_t n;
 
 		if (a == NULL) {
-			t->count = 0; /* nothing of it is malloc'ed */
+			t->count = 0; /* nothing of it is malloc'ed by itself */
+			buf_free(&records);
 			trust_free(t);
 			return -1;
 		}
@@ -365,8 +383,12 @@ static int find_system(struct trust **out, struct err *e)
 	for (size_t i = folders[0] == NULL || *folders[0] == '\0'; i < 3; i++)
 		if (trust_load_folder(folders[i], out, NULL) == 0)
 			return 0;
-	if (trust_builtin_size > 0)
-		return load_builtin(out, e);
+	if (load_builtin(out, e) < 0)
+		return -1;
+	if ((*out)->count > 0)
+		return 0;
+	trust_free(*out);
+	*out = NULL;
 	return err_set(e, ERR_INVALID,
 	               "no CA certificates found: install the package ca-certificates or name a file in SSL_CERT_FILE");
 }

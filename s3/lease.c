@@ -19,6 +19,7 @@ struct s3_lease {
 	bool held, probed;
 	char etag[128]; /* of the object while it is ours */
 	int64_t generation;
+	int64_t unsure_ms; /* when what we wrote first without hearing about it would expire; 0 = nothing */
 };
 
 /* The object as it was read. */
@@ -228,6 +229,13 @@ static int look_again(struct s3_lease *l, struct put *p, const atomic_bool *canc
 	return held_by_other(l, &k, e);
 }
 
+/* It is one of those that we wrote without hearing about it. */
+static bool is_unsure(const struct s3_lease *l, const struct lock *k, const char *owner)
+{
+	return l->unsure_ms && k->exists && strcmp(k->owner, owner) == 0 &&
+	       k->generation == l->generation && k->expires_ms >= l->unsure_ms;
+}
+
 static int acquire(struct s3_lease *l, struct put *p, int64_t ttl_ms, const atomic_bool *cancel, struct err *e)
 {
 	struct lock k;
@@ -235,7 +243,7 @@ static int acquire(struct s3_lease *l, struct put *p, int64_t ttl_ms, const atom
 
 	if (read_lock(l, &k, cancel, e) != 0)
 		return -1;
-	if (k.exists && k.expires_ms > k.server_ms)
+	if (k.exists && k.expires_ms > k.server_ms && !is_unsure(l, &k, p->owner))
 		return held_by_other(l, &k, e);
 	p->generation = k.exists ? k.generation + 1 : 1;
 	p->if_match = k.exists ? k.etag : NULL;
@@ -245,8 +253,11 @@ static int acquire(struct s3_lease *l, struct put *p, int64_t ttl_ms, const atom
 		return refuse_server(l, e);
 	if (w == NOT_OURS && look_again(l, p, cancel, e) != 0)
 		return -1;
-	if (w == UNKNOWN)
+	if (w == UNKNOWN) {
+		l->generation = p->generation;
+		l->unsure_ms = p->expires_ms;
 		return -1;
+	}
 	if (!l->probed && probe(l, p, cancel, e) != 0)
 		return -1;
 	l->probed = true;
@@ -261,10 +272,23 @@ static int renew(struct s3_lease *l, struct put *p, int64_t ttl_ms, const atomic
 	p->if_match = l->etag;
 	p->expires_ms = s3_client_now_ms(l->c) + ttl_ms;
 	w = write_lock(l, p, cancel, e);
+	if (w == NOT_OURS && l->unsure_ms) {
+		struct lock k;
+
+		/* One of those may have got there. */
+		if (read_lock(l, &k, cancel, e) != 0)
+			return -1;
+		if (is_unsure(l, &k, p->owner)) {
+			p->if_match = k.etag;
+			w = write_lock(l, p, cancel, e);
+		}
+	}
 	if (w == WRITTEN)
 		return 0;
-	if (w != NOT_OURS)
+	if (w != NOT_OURS) {
+		l->unsure_ms = l->unsure_ms ? l->unsure_ms : p->expires_ms;
 		return -1;
+	}
 	l->held = false;
 	if (look_again(l, p, cancel, e) == 0)
 		return 0;
@@ -273,17 +297,21 @@ static int renew(struct s3_lease *l, struct put *p, int64_t ttl_ms, const atomic
 	return -1;
 }
 
-int s3_lease_hold(struct s3_lease *l, const char *owner, int64_t ttl_ms, const atomic_bool *cancel, int64_t *until_ms,
-                  struct err *e)
+int s3_lease_hold(struct s3_lease *l, const char *owner, int64_t ttl_ms, const atomic_bool *cancel, bool *fresh,
+                  int64_t *until_ms, struct err *e)
 {
 	struct put p = { .owner = owner };
 	/* From before the request on: the server's time may not be shorter than ours. */
 	int64_t started_ms = os_mono_us() / 1000;
-	int rc = l->held ? renew(l, &p, ttl_ms, cancel, e) : acquire(l, &p, ttl_ms, cancel, e);
+	int rc;
+
+	*fresh = !l->held;
+	rc = l->held ? renew(l, &p, ttl_ms, cancel, e) : acquire(l, &p, ttl_ms, cancel, e);
 
 	if (rc != 0)
 		return -1;
 	l->held = true;
+	l->unsure_ms = 0;
 	l->generation = p.generation;
 	strcpy(l->etag, p.etag);
 	*until_ms = started_ms + ttl_ms;

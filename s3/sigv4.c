@@ -4,7 +4,8 @@
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
+
+#include "lib/base/text.h"
 
 /* ---- escaping ---- */
 
@@ -94,11 +95,14 @@ void sigv4_query(struct buf *out, struct sigv4_pair *pairs, int count)
 
 char *sigv4_time(char out[SIGV4_TIME_SIZE], int64_t time_s)
 {
-	time_t t = (time_t)(time_s < 0 ? 0 : time_s > 253402300799 ? 253402300799 : time_s);
-	struct tm tm;
+	char text[TEXT_TIME_SIZE], *to = out;
 
-	gmtime_r(&t, &tm);
-	strftime(out, SIGV4_TIME_SIZE, "%Y%m%dT%H%M%SZ", &tm);
+	text_time_s(text, (time_s < 0 ? 0 : time_s > 253402300799 ? 253402300799 : time_s) * 1000);
+	for (const char *s = text; *s; s++) {
+		if (*s != '-' && *s != ':')
+			*to++ = *s;
+	}
+	*to = '\0';
 	return out;
 }
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * roots.c - makes build/obj/roots.c from a PEM bundle of CA certificates: of each only the name and the key, in the form
- * that http/trust.h describes. A tool of the build; the bundle is the system's own and trusted.
+ * roots.c - of each CA certificate of a PEM bundle only the name and the key, in the form that http/trust.h describes. A
+ * tool of the build; the bundle is the system's own and trusted.
  *
- * usage: roots BUNDLE|0
+ * usage: roots BUNDLE|0 >FILE
  *
- * A bundle that is not there gives a program without built-in certificates, and a line that says so.
+ * A bundle that is not there gives an empty file, so a program without built-in certificates, and a line that says so.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -151,12 +151,12 @@ static size_t decode(const char *line, uint8_t *to, uint32_t *bits, int *count)
 }
 
 /* What cannot be read (an algorithm that BearSSL does not know) is passed over. */
-static int read_bundle(FILE *f)
+static void read_bundle(FILE *f)
 {
 	static uint8_t der[64 << 10];
 	char line[256];
 	uint32_t bits = 0;
-	int count = 0, inside = 0, certificates = 0;
+	int count = 0, inside = 0;
 	size_t n = 0, before;
 
 	while (fgets(line, sizeof(line), f) != NULL) {
@@ -167,20 +167,16 @@ static int read_bundle(FILE *f)
 		} else if (inside && strncmp(line, "-----END CERTIFICATE-----", 25) == 0) {
 			inside = 0;
 			before = total;
-			if (put_certificate(der, n))
-				certificates++;
-			else
+			if (!put_certificate(der, n))
 				total = before;
 		} else if (inside && n + sizeof(line) < sizeof(der)) {
 			n += decode(line, der + n, &bits, &count);
 		}
 	}
-	return certificates;
 }
 
 int main(int argc, char **argv)
 {
-	int certificates = 0;
 	FILE *f = NULL;
 
 	if (argc == 2 && strcmp(argv[1], "0") != 0) {
@@ -189,11 +185,7 @@ int main(int argc, char **argv)
 			fprintf(stderr, "%s: not there, so no CA certificates are compiled in (ROOTS=FILE names another)\n", argv[1]);
 	}
 	if (f != NULL)
-		certificates = read_bundle(f);
-	printf("/* %d certificates */\n#include <stddef.h>\nextern const unsigned char trust_builtin[];\n"
-	       "extern const size_t trust_builtin_size;\nconst unsigned char trust_builtin[] = {\n", certificates);
-	for (size_t i = 0; i < total; i++)
-		printf("%u,%s", out[i], i % 32 == 31 ? "\n" : "");
-	printf("0};\nconst size_t trust_builtin_size = %zu;\n", total);
-	return ferror(stdout) != 0;
+		read_bundle(f);
+	fwrite(out, 1, total, stdout);
+	return fflush(stdout) != 0;
 }

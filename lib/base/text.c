@@ -129,6 +129,61 @@ int text_parse_int(const char *s, int64_t *value, struct err *e)
 	return 0;
 }
 
+/* Takes digits; those that no longer fit only count. */
+static const char *take_digits(const char *s, uint64_t *mantissa, int *taken, int *cut)
+{
+	for (; *s >= '0' && *s <= '9'; s++, (*taken)++) {
+		if (*mantissa < UINT64_C(100000000000000000))
+			*mantissa = *mantissa * 10 + (uint64_t)(*s - '0');
+		else
+			(*cut)++;
+	}
+	return s;
+}
+
+/* Ten to the 22nd is the last power that a double holds exactly. */
+static double scaled(double value, int power)
+{
+	double scale = 1;
+	int n = power < 0 ? -power : power;
+
+	for (; n > 22; n--)
+		value = power < 0 ? value / 10 : value * 10;
+	for (; n > 0; n--)
+		scale *= 10;
+	return power < 0 ? value / scale : value * scale;
+}
+
+bool text_parse_real(const char *s, double *value)
+{
+	enum { FURTHEST = 400 }; /* beyond the largest and below the smallest, with all digits of a mantissa */
+	bool negative = *s == '-', below;
+	uint64_t mantissa = 0, exponent = 0;
+	int digits = 0, cut = 0, ignored = 0, places, power, n = 0;
+
+	s = take_digits(s + (*s == '-' || *s == '+'), &mantissa, &digits, &cut);
+	places = digits;
+	power = cut;
+	if (*s == '.')
+		s = take_digits(s + 1, &mantissa, &digits, &cut);
+	places = digits - places;
+	power = cut - places;
+	if (digits == 0)
+		return false;
+	if (*s == 'e' || *s == 'E') {
+		below = *++s == '-';
+		s = take_digits(s + (*s == '-' || *s == '+'), &exponent, &n, &ignored);
+		if (n == 0)
+			return false;
+		n = exponent < FURTHEST ? (int)exponent : FURTHEST;
+		power += below ? -n : n;
+	}
+	if (*s)
+		return false;
+	*value = scaled(negative ? -(double)mantissa : (double)mantissa, power);
+	return true;
+}
+
 bool text_parse_bool(const char *s, bool *value)
 {
 	static const char words[2][6][6] = {

@@ -16,32 +16,6 @@ static bool is_one_of(const char *word, const char *const *list)
 	return false;
 }
 
-/* [-+]?(digits[.digits]|.digits)([eE][-+]?digits)? */
-static bool looks_like_float(const char *s)
-{
-	size_t whole, fraction = 0;
-
-	if (*s == '+' || *s == '-')
-		s++;
-	whole = strspn(s, "0123456789");
-	s += whole;
-	if (*s == '.') {
-		fraction = strspn(++s, "0123456789");
-		s += fraction;
-	}
-	if (!whole && !fraction)
-		return false;
-	if (*s == 'e' || *s == 'E') {
-		s++;
-		if (*s == '+' || *s == '-')
-			s++;
-		if (!*s)
-			return false;
-		s += strspn(s, "0123456789");
-	}
-	return !*s;
-}
-
 static bool parse_number(const char *text, struct scalar *out)
 {
 	char digits[64];
@@ -58,10 +32,9 @@ static bool parse_number(const char *text, struct scalar *out)
 		out->type = SCALAR_INT;
 		return true;
 	}
-	if (!looks_like_float(digits))
+	if (!text_parse_real(digits, &out->real))
 		return false;
 	out->type = SCALAR_FLOAT;
-	out->real = strtod(digits, NULL);
 	return true;
 }
 
@@ -115,7 +88,7 @@ static bool is_blank(char c)
 
 int scalar_size(const char *text, int64_t *bytes, struct err *e)
 {
-	char number[128], unit[128], quoted[160], *end;
+	char number[128], unit[128], quoted[160];
 	size_t n = 0, u = 0, digits;
 	double value, factor;
 
@@ -131,8 +104,7 @@ int scalar_size(const char *text, int64_t *bytes, struct err *e)
 			number[n++] = text[i];
 	}
 	number[n] = '\0';
-	value = strtod(number, &end);
-	if (!n || *end || strcmp(number, ".") == 0)
+	if (!text_parse_real(number, &value))
 		return err_set(e, ERR_INVALID, "invalid size format: strconv.ParseFloat: parsing %s: invalid syntax",
 		               text_quote(quoted, sizeof(quoted), number));
 	for (text += digits; is_blank(*text); text++)

@@ -10,6 +10,9 @@
 
 const char *look_status(const struct managed_facts *f)
 {
+	/* Litestream has no word for it, and no locks. */
+	if (f->locked_out)
+		return "paused";
 	return f->state == MANAGED_STOPPED ? "stopped" : f->monitored ? "replicating" : "open";
 }
 

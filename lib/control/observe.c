@@ -2,6 +2,7 @@
 #include "lib/control/observe.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/control/metrics.h"
 #include "lib/control/page.h"
@@ -15,11 +16,15 @@ struct observe {
 
 static void on_page(void *ctx, struct http_server_request *rq)
 {
-	size_t n;
-	const char *html = page_html(&n);
+	struct buf html = { .data = NULL };
+	struct err e = ERR_INIT;
 
 	(void)ctx;
-	http_reply(rq, 200, page_fields(), html, n);
+	if (page_html(&html, &e) == 0)
+		http_reply(rq, 200, page_fields(), html.data, html.len);
+	else
+		http_reply(rq, 500, "Content-Type: text/plain; charset=utf-8\r\n", e.text, strlen(e.text));
+	buf_free(&html);
 }
 
 static void on_metrics(void *ctx, struct http_server_request *rq)

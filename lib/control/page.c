@@ -1,24 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "lib/control/page.h"
 
-/* The assembler takes the file as it is; the Makefile knows that this object depends on it. */
-__asm__(".pushsection .rodata.page_html, \"a\"\n"
-        ".hidden page_html_begin\n"
-        ".hidden page_html_end\n"
-        ".global page_html_begin\n"
-        ".global page_html_end\n"
-        "page_html_begin:\n"
-        ".incbin \"lib/control/page.html\"\n"
-        "page_html_end:\n"
-        ".byte 0\n"
-        ".popsection\n");
-extern const char page_html_begin[] __attribute__((visibility("hidden")));
-extern const char page_html_end[] __attribute__((visibility("hidden")));
+#include "lib/base/embed.h"
+#include "lib/base/gzip.h"
 
-const char *page_html(size_t *n)
+EMBED(page_gz, PAGE_GZ);
+
+int page_html(struct buf *out, struct err *e)
 {
-	*n = (size_t)(page_html_end - page_html_begin);
-	return page_html_begin;
+	return gzip_expand(page_gz_begin, (size_t)(page_gz_end - page_gz_begin), out, e);
 }
 
 /* After a change of page.html test_control_page says what the hashes must be. */

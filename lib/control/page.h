@@ -6,10 +6,11 @@
 #ifndef RIVULET_CONTROL_PAGE_H
 #define RIVULET_CONTROL_PAGE_H
 
-#include <stddef.h>
+#include "lib/base/buf.h"
+#include "lib/base/err.h"
 
-/* The bytes; *n of them. */
-const char *page_html(size_t *n);
+/* Its bytes, unpacked. -1 only without memory. */
+int page_html(struct buf *out, struct err *e);
 /*
  * Field lines of its reply ("Name: value\r\n"). The policy allows its own script and style, by their hashes, and requests
  * to where it came from: whatever a database or an error is called, no other script runs.

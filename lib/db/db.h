@@ -35,6 +35,12 @@
 
 struct db;
 
+/* What a replica holds, as far as the next TXID depends on it. */
+struct db_newest {
+	uint64_t txid;          /* the highest of all levels; 0 = it is empty */
+	struct replica_item l0; /* the newest file of level 0 with one TXID; max_txid 0 = there is none */
+};
+
 struct db_options {
 	const char *path;               /* absolute and clean */
 	const char *meta_path;          /* NULL = DIR/.NAME-litestream */
@@ -42,6 +48,9 @@ struct db_options {
 	 * all. Borrowed; the array is copied. One that does not answer is passed over if another does. */
 	struct replica *const *replicas;
 	int replica_count;
+	/* Asks one of them, by a listing that the owner makes use of too; in a job. NULL = by a listing of its own. */
+	int (*newest)(void *ctx, int replica, struct db_newest *out, struct err *e);
+	void *newest_ctx;
 	int64_t busy_timeout_ms;        /* of our SQLite connections */
 	int64_t min_checkpoint_pages;   /* WAL pages from which a checkpoint is due; > 0 */
 	int64_t truncate_pages;         /* WAL pages from which the WAL file is cut at the next restart; 0 = default */

@@ -104,6 +104,7 @@ struct db {
 	struct db_progress progress;
 	struct db_diag_state diag;
 	atomic_bool snapshotting; /* from db_snapshot_begin to db_snapshot_end: no checkpoints */
+	uint64_t snapshot_txid;   /* of that one; 0 = not fixed yet */
 };
 
 /* Buffers of one sync; none of them lives longer, so an idle database holds none. */

@@ -292,14 +292,7 @@ static int fetch_newest(struct db *d, struct replica *from, const struct replica
 	return rc;
 }
 
-/* What the replicas hold: the newest object of any level, and the newest of level 0. */
-struct newest {
-	uint64_t txid;
-	struct replica_item l0;
-	struct replica *has_l0;
-};
-
-static int ask(struct replica *r, struct newest *n, struct err *e)
+static int list_newest(struct replica *r, struct db_newest *n, struct err *e)
 {
 	struct replica_list files = { 0 };
 	int rc = replica_list_levels(r, 0, LTX_LEVEL_MAX, false, &files, e);
@@ -309,15 +302,34 @@ static int ask(struct replica *r, struct newest *n, struct err *e)
 
 		if (it->max_txid > n->txid)
 			n->txid = it->max_txid;
-		if (it->level == 0 && it->min_txid == it->max_txid && it->max_txid > n->l0.max_txid) {
+		if (it->level == 0 && it->min_txid == it->max_txid && it->max_txid > n->l0.max_txid)
 			n->l0 = *it;
-			n->has_l0 = r;
-		}
 	}
 	if (!rc)
 		replica_listing_keep(r, &files);
 	replica_list_free(&files);
 	return rc;
+}
+
+/* Of all replicas together. */
+struct newest {
+	struct db_newest of;
+	struct replica *has_l0;
+};
+
+static int ask(struct db *d, int i, struct newest *n, struct err *e)
+{
+	struct db_newest one = { 0 };
+
+	if (d->o.newest ? d->o.newest(d->o.newest_ctx, i, &one, e) : list_newest(d->o.replicas[i], &one, e))
+		return -1;
+	if (one.txid > n->of.txid)
+		n->of.txid = one.txid;
+	if (one.l0.max_txid > n->of.l0.max_txid) {
+		n->of.l0 = one.l0;
+		n->has_l0 = d->o.replicas[i];
+	}
+	return 0;
 }
 
 /* One that cannot be reached does not hold up the others; whoever uploads to it compares what it has at the first contact. */
@@ -329,7 +341,7 @@ static int ask_all(struct db *d, struct newest *n, struct err *e)
 	for (int i = 0; i < d->o.replica_count; i++) {
 		struct err why = ERR_INIT;
 
-		if (!ask(d->o.replicas[i], n, &why)) {
+		if (!ask(d, i, n, &why)) {
 			answers++;
 			continue;
 		}
@@ -358,20 +370,23 @@ int db_position_recover(struct db *d, struct err *e)
 		d->recovered = true;
 		return 0;
 	}
+	/* Its TXID is not on the replica yet, and must not get a second meaning. */
+	if (atomic_load(&d->snapshotting) && d->position.txid < d->snapshot_txid)
+		return err_set(e, ERR_BUSY, "%s: a snapshot is being written, local files are looked for after it", d->path);
 	if (ask_all(d, &n, e))
 		return -1;
-	if (n.txid > d->position.txid) {
+	if (n.of.txid > d->position.txid) {
 		log_info("detected database behind replica", LS("system", "store"), LS("db", d->name),
-		         LX("db_txid", d->position.txid), LX("replica_txid", n.txid));
-		if (n.l0.max_txid == n.txid) {
-			if (fetch_newest(d, n.has_l0, &n.l0, e) || db_position_load(d, e))
+		         LX("db_txid", d->position.txid), LX("replica_txid", n.of.txid));
+		if (n.of.l0.max_txid == n.of.txid) {
+			if (fetch_newest(d, n.has_l0, &n.of.l0, e) || db_position_load(d, e))
 				return -1;
 			/* Somebody else's position in the WAL, or one of ours from another life: proven is nothing. */
 			d->snapshot_reason = "replica is ahead";
 		} else {
 			if (clear_local(d, e))
 				return -1;
-			d->position = (struct db_position){ .txid = n.txid };
+			d->position = (struct db_position){ .txid = n.of.txid };
 		}
 	}
 	d->recovered = true;

@@ -124,6 +124,7 @@ static int capture(struct db_snapshot *s, struct err *e)
 	struct db *d = s->d;
 
 	s->position = d->position;
+	d->snapshot_txid = s->position.txid;
 	s->page_size = d->page_size;
 	if (!s->position.has_place || !s->position.commit)
 		return err_set(e, ERR_BUSY, "%s has not been synced", d->path);
@@ -164,6 +165,7 @@ int db_snapshot_begin(struct db *d, struct db_snapshot **out, struct err *e)
 		return err_nomem(e);
 	s->d = d;
 	s->wal.fd = -1;
+	d->snapshot_txid = 0;
 	atomic_store(&d->snapshotting, true);
 	if (sync_now(d, e) || take_connection(s, e) || sync_now(d, e) || same_files(s, e) || capture(s, e)) {
 		db_snapshot_end(s);
@@ -214,6 +216,7 @@ static int map_wal(struct db_snapshot *s, struct db_work *w, struct err *e)
 	if (s->bound > WAL_HEADER_SIZE) {
 		wal_scan_begin(&scan, s->page_size, s->header.big_endian, s->header.salt1, s->header.salt2, WAL_HEADER_SIZE,
 		               s->header.checksum);
+		scan.published_end = s->bound; /* syncs have read up to there */
 		if (wal_scan_run(&scan, (struct wal_source){ wal_read, &s->wal }, s->bound, 0, w->pages, w->buffer,
 		                 sizeof(w->buffer), e) < 0)
 			return -1;

@@ -265,6 +265,28 @@ out:
 	return rc;
 }
 
+/*
+ * A commit that the index counts must be in the file, whatever has become of the chain (wal.h, published_end): who went on
+ * without it would lose it at the next restart of the WAL.
+ */
+static int check_end(struct writing *x, int64_t end, struct err *e)
+{
+	const struct wal_scan *s = &x->scan;
+	const struct wal_checksum *want = &x->proof->index.checksum;
+
+	if (s->commit_end != end)
+		return err_set(e, ERR_BUSY, "%s holds commits up to byte %lld, its index counts %lld", x->d->wal_path,
+		               (long long)s->commit_end, (long long)end);
+	if (!s->unchained)
+		return 0;
+	if ((s->commit_checksum.s0 | s->commit_checksum.s1) != 0 &&
+	    (s->commit_checksum.s0 != want->s0 || s->commit_checksum.s1 != want->s1))
+		return err_set(e, ERR_BUSY, "the last commit in %s is not the one that its index counts", x->d->wal_path);
+	log_warn("the application's SQLite left frames without a checksum in the WAL, taken as its index says",
+	         LS("system", "store"), LS("db", x->d->name), LI("frames", s->unchained));
+	return 0;
+}
+
 int db_write(struct db *d, struct db_work *w, const struct db_proof *p, int64_t max_bytes, struct db_written *out,
              struct err *e)
 {
@@ -276,9 +298,13 @@ int db_write(struct db *d, struct db_work *w, const struct db_proof *p, int64_t 
 	db_diag_phase(d, "sync_page_map");
 	wal_pages_reset(w->pages);
 	wal_scan_begin(&x.scan, d->page_size, p->big_endian, p->salt1, p->salt2, p->start, p->checksum);
+	if (!tail)
+		x.scan.published_end = p->end_max;
 	rc = wal_scan_run(&x.scan, db_wal_source(d), p->end_max, everything || tail ? 0 : max_bytes, w->pages, w->buffer,
 	                  sizeof(w->buffer), e);
 	if (rc < 0)
+		return -1;
+	if (!tail && rc != WAL_SCAN_LIMITED && check_end(&x, p->end_max, e))
 		return -1;
 	if (!everything && x.scan.commit_end == p->start)
 		return 0;

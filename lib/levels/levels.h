@@ -83,6 +83,11 @@ bool levels_known(struct levels *l);
  * manifest (levels_doubt) between two calls, and "nothing known" must not be taken for "nothing there".
  */
 int levels_load_position(struct levels *l, uint64_t *position, uint64_t *snapshot, struct err *e);
+/*
+ * Lists the replica now, and says what db_options.newest wants to know of it: so a start lists once, for the next TXID and
+ * for the manifest.
+ */
+int levels_list_newest(struct levels *l, struct db_newest *out, struct err *e);
 /* The highest TXID of levels 0 … 8, and that of level 9; 0 = none, or not known. */
 uint64_t levels_position(struct levels *l);
 uint64_t levels_snapshot_position(struct levels *l);

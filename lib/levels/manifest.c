@@ -295,6 +295,11 @@ uint64_t levels_snapshot_position(struct levels *l)
 	return txid;
 }
 
+static int not_known(struct err *e)
+{
+	return err_set(e, ERR_BUSY, "what the replica holds is not known: it changes while it is listed");
+}
+
 int levels_load_position(struct levels *l, uint64_t *at, uint64_t *snapshot, struct err *e)
 {
 	bool known = false;
@@ -308,7 +313,45 @@ int levels_load_position(struct levels *l, uint64_t *at, uint64_t *snapshot, str
 		*snapshot = l->level[LEVELS_SNAPSHOT].max_txid;
 		levels_unlock(l);
 	}
-	return known ? 0 : err_set(e, ERR_BUSY, "what the replica holds is not known: it changes while it is listed");
+	return known ? 0 : not_known(e);
+}
+
+static void newest(const struct levels *l, struct db_newest *out)
+{
+	const struct replica_list *f = levels_files(l, 0);
+
+	*out = (struct db_newest){ .txid = position(l) };
+	if (l->level[LEVELS_SNAPSHOT].max_txid > out->txid)
+		out->txid = l->level[LEVELS_SNAPSHOT].max_txid;
+	for (int i = f->count - 1; i >= 0 && !out->l0.max_txid; i--) {
+		if (f->items[i].min_txid == f->items[i].max_txid)
+			out->l0 = f->items[i];
+	}
+}
+
+static int list_anew(struct levels *l, struct err *e)
+{
+	int rc;
+
+	levels_lock(l);
+	rc = levels_unpack(l, e);
+	levels_unlock(l);
+	return rc ? -1 : levels_manifest_list(l, e);
+}
+
+int levels_list_newest(struct levels *l, struct db_newest *out, struct err *e)
+{
+	bool known = false;
+
+	for (int i = 0; i < LOAD_TRIES && !known; i++) {
+		if (list_anew(l, e))
+			return -1;
+		levels_lock(l);
+		known = l->known;
+		newest(l, out);
+		levels_unlock(l);
+	}
+	return known ? 0 : not_known(e);
 }
 
 /* Under the lock. */

@@ -57,7 +57,7 @@ static int parse_stat(char *text, struct os_usage *u, struct err *e)
 
 	word = at ? strtok_r(at + 1, " ", &save) : NULL;
 	for (int i = 3; word && i < 25; i++, word = strtok_r(NULL, " ", &save))
-		field[i] = strtod(word, NULL);
+		field[i] = (double)strtoll(word, NULL, 10);
 	if (!word && !field[24])
 		return err_set(e, ERR_CORRUPT, "/proc/self/stat is not understood");
 	ticks = field[14] + field[15];

@@ -10,12 +10,6 @@
 /* ---- heap.c ---- */
 void prof_heap_collect(struct prof_set *out);
 
-/* ---- gzip.c ---- */
-/* A gzip file of stored blocks: no compression, which costs 3 KB of code and saves nobody anything on a socket. */
-void prof_gzip_store(struct buf *out, const uint8_t *bytes, size_t n);
-/* A gzip file of one member without extra fields. ERR_CORRUPT, ERR_LIMIT (out->limit). */
-int prof_gzip_expand(const uint8_t *bytes, size_t n, struct buf *out, struct err *e);
-
 /* ---- names.c ---- */
 enum { PROF_BUILD_ID_MAX = 32 };
 /* The program's functions by address, as the table behind its file names them. */

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/gzip.h"
 #include "lib/os/file.h"
 #include "lib/os/program.h"
 #include "lib/prof/internal.h"
@@ -76,7 +77,7 @@ static void read_table(struct prof_names *n, const uint8_t *gzip, uint64_t size)
 	int cap = 0;
 
 	n->text.limit = TEXT_MAX;
-	if (prof_gzip_expand(gzip, size, &n->text, NULL))
+	if (gzip_expand(gzip, size, &n->text, NULL))
 		return;
 	at = (char *)n->text.data;
 	for (char *p = at; p && *p; p++)

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/gzip.h"
 #include "lib/prof/internal.h"
 
 /* ---- what each kind measures ---- */
@@ -258,7 +259,7 @@ void prof_write(struct buf *out, enum prof_kind kind, const struct prof_set *s, 
 	if (w.failed || !buf_ok(&w.out))
 		out->failed = true;
 	else
-		prof_gzip_store(out, w.out.data, w.out.len);
+		gzip_store(out, w.out.data, w.out.len);
 	prof_names_free(&w.names);
 	free(w.addresses);
 	free(w.strings);

@@ -210,6 +210,13 @@ static int set_name(struct replica *r, const char *name, struct err *e)
 	return r->name ? 0 : err_nomem(e);
 }
 
+static int check_lease(const struct replica_settings *s, const struct replica *r, const char *type, struct err *e)
+{
+	if (s->lease != REPLICA_YES || (r && r->ops->hold))
+		return 0;
+	return err_set(e, ERR_INVALID, "lease: a replica of type \"%s\" cannot keep a second writer out", type);
+}
+
 const char *replica_settings_type(const struct replica_settings *s)
 {
 	const char *type = given(s->url) ? replica_url_type(s->url) : NULL;
@@ -282,7 +289,7 @@ int replica_open(const struct replica_settings *s, unsigned flags, struct replic
 		if (given(s->url) && !replica_is_url(s->url))
 			return err_set(e, ERR_INVALID, "replica url scheme required: %s", s->url);
 		rc = kinds[i].open ? kinds[i].open(s, flags, out, e) : not_built(type, s, flags, e);
-		if (!rc && set_name(*out, s->name, e)) {
+		if (!rc && (check_lease(s, *out, type, e) || set_name(*out, s->name, e))) {
 			replica_free(*out);
 			*out = NULL;
 			return -1;

@@ -78,10 +78,10 @@ struct replica_ops {
 	/*
 	 * Optional (NULL: the kind cannot keep others out): takes the lock of this place for `owner`, or keeps it, for
 	 * lease_ms from now (s3.md §3.9). To be called again well before *until_ms (monotonic, os_mono_us() / 1000): from
-	 * then on another may have it. ERR_BUSY: another holds it ("… held by OWNER until TIME"), or has taken it from us;
+	 * then on another may have it. *fresh: it was taken; not: nobody else has had it since it was last ours. ERR_BUSY: another holds it ("… held by OWNER until TIME"), or has taken it from us;
 	 * what is being written must stop. ERR_INVALID: the server cannot do this, and never will.
 	 */
-	int (*hold)(struct replica *r, const char *owner, int64_t lease_ms, int64_t *until_ms, struct err *e);
+	int (*hold)(struct replica *r, const char *owner, int64_t lease_ms, bool *fresh, int64_t *until_ms, struct err *e);
 	/* Gives the lock back, if we have it. */
 	int (*let_go)(struct replica *r, struct err *e);
 	/*
@@ -171,6 +171,9 @@ char *replica_item_name(char out[REPLICA_NAME_SIZE], const struct replica_item *
  */
 int replica_open_resumable(struct replica *r, const struct replica_item *item, const atomic_bool *cancel,
                            struct replica_reader **reader, struct err *e);
+/* The same of a part of it: length bytes from offset. */
+int replica_open_part_resumable(struct replica *r, const struct replica_item *item, int64_t offset, int64_t length,
+                                const atomic_bool *cancel, struct replica_reader **reader, struct err *e);
 /* The same of an object that open_path knows, of this size. */
 int replica_open_path_resumable(struct replica *r, const char *path, int64_t size, const atomic_bool *cancel,
                                 struct replica_reader **reader, struct err *e);

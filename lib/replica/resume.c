@@ -15,7 +15,7 @@ struct resumable {
 	char *path;
 	struct replica_reader *inner; /* NULL: to be opened at offset */
 	const atomic_bool *cancel;
-	int64_t offset;
+	int64_t offset, end;
 	int retries;
 };
 
@@ -63,7 +63,7 @@ static int open_inner(struct resumable *s, struct err *e)
 
 	if (s->path)
 		return ops->open_path(s->replica, s->path, s->offset, &s->inner, e);
-	return ops->open(s->replica, &s->item, s->offset, -1, &s->inner, e);
+	return ops->open(s->replica, &s->item, s->offset, s->end < s->item.size ? s->end - s->offset : -1, &s->inner, e);
 }
 
 /* One try: 0 and some bytes, or the end; -1 and why not. */
@@ -77,9 +77,9 @@ static int try_read(struct resumable *s, void *bytes, size_t n, size_t *got, str
 	}
 	if (s->inner->read(s->inner, bytes, n, got, e) != 0)
 		return -1;
-	if (*got == 0 && n > 0 && s->offset < s->item.size) {
+	if (*got == 0 && n > 0 && s->offset < s->end) {
 		return err_set(e, ERR_CORRUPT, "read %s: unexpected end of file after %lld of %lld bytes",
-		               s->path ? s->path : replica_item_name(name, &s->item), (long long)s->offset, (long long)s->item.size);
+		               s->path ? s->path : replica_item_name(name, &s->item), (long long)s->offset, (long long)s->end);
 	}
 	s->offset += (int64_t)*got;
 	return 0;
@@ -116,8 +116,8 @@ static void resumable_close(struct replica_reader *reader)
 	free(s);
 }
 
-int replica_open_resumable(struct replica *r, const struct replica_item *item, const atomic_bool *cancel,
-                           struct replica_reader **reader, struct err *e)
+int replica_open_part_resumable(struct replica *r, const struct replica_item *item, int64_t offset, int64_t length,
+                                const atomic_bool *cancel, struct replica_reader **reader, struct err *e)
 {
 	struct resumable *s = calloc(1, sizeof(*s));
 
@@ -128,9 +128,17 @@ int replica_open_resumable(struct replica *r, const struct replica_item *item, c
 	s->reader.close = resumable_close;
 	s->replica = r;
 	s->item = *item;
+	s->offset = offset;
+	s->end = offset + length;
 	s->cancel = cancel;
 	*reader = &s->reader;
 	return 0;
+}
+
+int replica_open_resumable(struct replica *r, const struct replica_item *item, const atomic_bool *cancel,
+                           struct replica_reader **reader, struct err *e)
+{
+	return replica_open_part_resumable(r, item, 0, item->size, cancel, reader, e);
 }
 
 int replica_open_path_resumable(struct replica *r, const char *path, int64_t size, const atomic_bool *cancel,

@@ -306,13 +306,14 @@ static int s3_kind_remove(struct replica *r, const struct replica_item *items, i
 
 /* ---- the lock ---- */
 
-static int s3_kind_hold(struct replica *r, const char *owner, int64_t lease_ms, int64_t *until_ms, struct err *e)
+static int s3_kind_hold(struct replica *r, const char *owner, int64_t lease_ms, bool *fresh, int64_t *until_ms,
+                        struct err *e)
 {
 	struct s3_replica *s = s3_self(r);
 
 	if (!s->lock && s3_lease_create(s->client, r->prefix, &s->lock, e) != 0)
 		return -1;
-	return s3_lease_hold(s->lock, owner, lease_ms, r->cancel, until_ms, e);
+	return s3_lease_hold(s->lock, owner, lease_ms, r->cancel, fresh, until_ms, e);
 }
 
 static int s3_kind_let_go(struct replica *r, struct err *e)

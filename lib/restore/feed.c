@@ -35,7 +35,7 @@ struct feed *feed_create(struct replica *r, const struct replica_item *items, in
 	f->count = count;
 	f->options = *o;
 	f->place = -1;
-	if (!r->local && o->parallelism > 1 && count > 1) {
+	if (!r->local && o->parallelism > 1 && (count > 1 || (count == 1 && items[0].size > FEED_PART))) {
 		struct err why = ERR_INIT;
 
 		f->prefetch = prefetch_create(r, items, count, o, &why);

@@ -20,7 +20,11 @@
  * Objects are given out in the order of `items`, or backwards. A replica with latency is read by `parallelism` threads,
  * which fetch the objects to come into FEED_MEMORY bytes altogether; a local one is read when bytes are asked for.
  */
-enum { FEED_MEMORY = 4 << 20, FEED_BUFFER_SIZE = 128 << 10 };
+enum {
+	FEED_MEMORY = 4 << 20, FEED_BUFFER_SIZE = 128 << 10,
+	/* An object larger than FEED_PART is fetched in parts, by all threads side by side; then there is more memory. */
+	FEED_PART = 2 << 20, FEED_MEMORY_PARTS = 16 << 20,
+};
 
 struct feed;
 

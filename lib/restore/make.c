@@ -7,7 +7,7 @@
 #include "lib/restore/internal.h"
 #include "lib/restore/v3.h"
 
-enum { WAYS_MAX = 16 };
+enum { WAYS_MAX = 16, LISTINGS_MAX = 3 };
 
 static void forget_item(struct replica_list *files, const struct replica_item *bad)
 {
@@ -62,9 +62,10 @@ static int make_of_v3(struct replica *r, const struct v3_backups *old, const str
 	return rc;
 }
 
-int restore_make(struct replica *r, const struct restore_target *target, bool check_bounds,
-                 const struct restore_options *o, struct restore_plan *plan, struct restore_result *result,
-                 struct err *e)
+/* One listing, one plan, and what can be done with them. */
+static int make_once(struct replica *r, const struct restore_target *target, bool check_bounds,
+                     const struct restore_options *o, struct restore_plan *plan, struct restore_result *result,
+                     struct err *e)
 {
 	struct replica_list files = { .items = NULL };
 	struct v3_backups old;
@@ -80,4 +81,24 @@ int restore_make(struct replica *r, const struct restore_target *target, bool ch
 	v3_free(&old);
 	replica_list_free(&files);
 	return rc;
+}
+
+/* What a daemon's retention deletes while we read stands in another file by then, which a new listing shows. */
+int restore_make(struct replica *r, const struct restore_target *target, bool check_bounds,
+                 const struct restore_options *o, struct restore_plan *plan, struct restore_result *result,
+                 struct err *e)
+{
+	for (int listing = 1;; listing++) {
+		struct err why = ERR_INIT;
+
+		if (make_once(r, target, check_bounds, o, plan, result, &why) == 0)
+			return 0;
+		if (listing == LISTINGS_MAX || !result->has_bad || !err_is(&why, ERR_NOT_FOUND)) {
+			if (e)
+				*e = why;
+			return -1;
+		}
+		if (o->warn)
+			o->warn(o->warn_ctx, "restore: the replica has changed meanwhile, looking again", &why);
+	}
 }

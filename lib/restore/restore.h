@@ -91,9 +91,10 @@ int restore_run(struct replica *r, const struct restore_plan *plan, const struct
                 struct restore_result *result, struct err *e);
 /*
  * restore_plan_make and restore_run in one. Where no TXID is asked for and a backup of Litestream v0.3 is the only or the
- * newer one (v3.h), it is restored instead: *plan is empty then, and the result has no TXID. When a planned file turns out to be damaged or gone, and the others lead to
- * the very same TXID, it tells warn and goes on without it; else the first failure stands. *plan: what was planned
- * last.
+ * newer one (v3.h), it is restored instead: *plan is empty then, and the result has no TXID. When a planned file turns
+ * out to be damaged or gone, and the others lead to the very same TXID, it tells warn and goes on without it; when that
+ * does not help and the file is gone, it lists and plans anew, at most three times in all (a daemon's retention); else
+ * the first failure stands. *plan: what was planned last.
  */
 int restore_make(struct replica *r, const struct restore_target *target, bool check_bounds,
                  const struct restore_options *o, struct restore_plan *plan, struct restore_result *result,

@@ -66,7 +66,7 @@ void dormant_begin(struct managed *m)
 	m->quiet_looks = m->rest_failures = 0;
 	loop_timer_clear(m->s->o.loop, &m->timer);
 	for (int i = 0; i < m->outlet_count; i++) {
-		if (!m->outlets[i].busy)
+		if (!m->outlets[i].uploading && !m->outlets[i].levelling)
 			levels_rest(m->outlets[i].levels);
 	}
 	log_debug("database is at rest", LS("system", "store"), LS("db", db_name(m->db)));

@@ -34,8 +34,9 @@ static void tell_outlets(const struct managed *m, struct managed_facts *f)
 static void tell_refusal(const struct managed *m, struct managed_facts *f)
 {
 	for (int i = 0; i < m->outlet_count; i++) {
-		if (m->state == MANAGED_ACTIVE && m->outlets[i].refused) {
+		if (m->state == MANAGED_ACTIVE && lease_refused(&m->outlets[i])) {
 			f->state = MANAGED_PAUSED;
+			f->locked_out = true;
 			f->reason = m->outlets[i].error ? m->outlets[i].error : "";
 		}
 	}

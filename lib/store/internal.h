@@ -22,7 +22,7 @@
 enum {
 	BACKOFF_MAX_MS = 5 * 60 * 1000,
 	BACKOFF_FULL_MAX_MS = 5 * 1000,      /* a full disk heals when somebody makes room: look often */
-	BACKOFF_BUSY_MAX_MS = 10 * 1000,     /* another has the lock, which lapses within a minute of its end */
+	LEASE_WORKERS = 4,
 	BACKOFF_WAITED_US = 1000 * 1000,     /* at most, while somebody waits */
 	ERROR_LOG_EVERY_US = 30 * 1000 * 1000,
 	SLOW_LOOK_US = 20 * 1000 * 1000,     /* catches what inotify cannot see */
@@ -85,14 +85,16 @@ struct home {
 /* One replica of one database. */
 struct outlet {
 	struct managed *m;
-	struct upload upload;   /* the running job's while busy */
-	struct levels *levels;  /* likewise */
+	struct upload upload;   /* the job's while uploading */
+	struct levels *levels;  /* locks itself */
 	int64_t sync_interval_ms;
 	int max_upload_files;
-	bool busy;              /* a job has it: an upload or the levels' work */
-	bool holding;           /* a job prolongs its lock */
-	bool refused;           /* another has its lock, or it cannot have any */
-	atomic_bool no_levels;  /* the levels' work gives up */
+	/* Two slots, each for one job: a long merge or snapshot does not hold up level 0. */
+	bool uploading;
+	bool levelling;
+	bool snapshotting;      /* the levels' job takes a snapshot; one at a time of a database */
+	bool forget_position;   /* reset while an upload ran: what that one knows is of the past */
+	struct lease *lease;    /* NULL: it wants none */
 	bool position_known;
 	bool snapshot_wanted;   /* what it needs next is gone: only a snapshot leads on */
 	bool levels_need_db;
@@ -101,6 +103,7 @@ struct outlet {
 	uint64_t attempt;       /* number of the last upload begun, counted over the store */
 	int64_t retry_us, last_upload_us, last_sync_ms;
 	struct backoff errors;
+	int64_t piled_told;     /* bytes of waiting files that were told of; 0 = none */
 	int64_t levels_due_ms;  /* wall clock; INT64_MAX = nothing is due */
 	int64_t levels_retry_us;
 	struct backoff levels_errors;
@@ -125,6 +128,7 @@ struct managed {
 	uint8_t state;                /* enum managed_state */
 	uint8_t stop;                 /* enum stop_step */
 	atomic_bool cancel;           /* jobs give up */
+	atomic_bool no_levels;        /* the levels' work gives up */
 
 	/* the database side */
 	bool syncing;              /* a job has db */
@@ -177,6 +181,7 @@ struct store {
 	struct store_options o;
 	struct pool *pool;        /* of the databases' jobs */
 	struct pool *outlet_pool; /* of the replicas' */
+	struct pool *lease_pool;  /* of their locks', which cannot wait behind an upload */
 	struct gate openings, copies, levels;
 	struct managed *first, **end;
 	struct managed *leaving, *dead;
@@ -249,7 +254,10 @@ struct task {
 	int64_t ns;
 	struct db_sync_result result;
 	/* upload, levels */
-	uint64_t local_txid, trim_to;
+	uint64_t local_txid, replicated_txid, trim_to;
+	unsigned term; /* of the replica's lock */
+	int64_t piled_bytes, piled_files;
+	bool fails_again;
 	int max_files;
 	bool force_snapshot;
 	struct db_snapshot *snapshot;
@@ -268,25 +276,48 @@ void jobs_close(struct managed *m);
 /* ---- outlet.c ---- */
 int outlet_create(struct managed *m, struct outlet *o, const struct managed_replica_options *r, struct err *e);
 void outlet_free(struct outlet *o);
+/* db_options.newest; ctx: the managed. */
+int outlets_newest(void *ctx, int replica, struct db_newest *out, struct err *e);
 /* Starts what is due on any of them, or arms the timer. */
 void outlets_consider(struct managed *m);
 void outlets_start(struct managed *m); /* as if nothing had failed yet */
 void outlets_started(struct managed *m, const struct db_sync_result *first);
 void outlets_reset(struct managed *m);
 bool outlets_busy(const struct managed *m);
-bool outlets_hold(const struct managed *m);    /* a lock of one is ours */
+bool outlets_reset_possible(const struct managed *m);
 bool outlets_drained(const struct managed *m); /* all hold everything */
 bool outlet_drained(const struct outlet *o);
 void outlets_apply_policy(struct store *s);
-void outlets_no_levels(struct managed *m, bool stop);
 
 /* ---- outlet_jobs.c ---- */
 bool outlet_begin_upload(struct outlet *o, int max_files); /* false: no memory */
-void outlet_begin_hold(struct outlet *o);                  /* its lock is kept, beside whatever else runs */
 void outlet_begin_levels(struct outlet *o);                /* or makes sure that it will be asked again */
 void outlet_last_upload(struct outlet *o);
 
+/* ---- lease.c: the lock of a replica's place ---- */
+int lease_create(struct outlet *o, struct err *e); /* none when the replica wants none: all below do nothing then */
+void lease_free(struct outlet *o);
+void lease_start(struct outlet *o);
+void lease_cancel(struct outlet *o);           /* what runs gives up, as by m->cancel */
+/* Keeps it while there is work or was a moment ago; to be called whenever a job begins or ends. */
+void lease_look(struct outlet *o);
+bool lease_busy(const struct outlet *o);
+bool lease_held(const struct outlet *o);
+unsigned lease_term(const struct outlet *o);   /* the one that the last upload has looked at */
+/* What lies there is known, as far as others are concerned; else an upload must look. */
+bool lease_settled(const struct outlet *o);
+void lease_upload_ends(struct outlet *o);
+/* What became of a job that failed: an end of the lease is no wish of the caller's. */
+void lease_explain(struct outlet *o, struct err *why);
+/* Pauses it, or, with NULL, no more. true: *retry_us is when to ask again. */
+bool lease_refuse(struct outlet *o, const struct err *why, int64_t *retry_us);
+bool lease_refused(const struct outlet *o);
+/* On a worker, before anything is written but by an upload. */
+int lease_keep(const struct outlet *o, unsigned term, struct err *e);
+void lease_let_go(struct outlet *o);           /* on a worker */
+
 /* ---- stop.c ---- */
+void managed_cancel(struct managed *m); /* all its jobs give up */
 /* deadline_us: of the caller, 0 = none. */
 void stop_begin(struct managed *m, int64_t deadline_us);
 void stop_hurry(struct managed *m, int64_t deadline_us); /* it is stopping already: not later than that */

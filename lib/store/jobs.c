@@ -16,8 +16,7 @@
 
 int64_t backoff_fail(struct backoff *b, int64_t base_ms, const struct err *why, bool *say)
 {
-	int64_t now = os_mono_us(), max = err_is(why, ERR_FULL) ? BACKOFF_FULL_MAX_MS :
-	                                  err_is(why, ERR_BUSY) ? BACKOFF_BUSY_MAX_MS : BACKOFF_MAX_MS;
+	int64_t now = os_mono_us(), max = err_is(why, ERR_FULL) ? BACKOFF_FULL_MAX_MS : BACKOFF_MAX_MS;
 
 	b->delay_ms = b->errors ? b->delay_ms * 2 : (base_ms > 0 ? base_ms : 1000);
 	if (b->delay_ms > max)
@@ -255,7 +254,7 @@ void jobs_sync(struct managed *m, unsigned flags)
 	}
 	m->syncing = true;
 	t->flags = flags | DB_SYNC_NO_COPY;
-	t->reset = m->reset_wanted;
+	t->reset = m->reset_wanted && outlets_reset_possible(m);
 	t->number = ++m->syncs_begun;
 	task_submit(t, m->s->pool, m->opening ? &m->s->openings : NULL, sync_run, sync_done);
 }
@@ -267,10 +266,8 @@ static void close_run(struct pool_job *job)
 	struct managed *m = ((struct task *)(void *)job)->m;
 
 	db_close(m->db);
-	for (int i = 0; i < m->outlet_count; i++) {
-		if (m->outlets[i].upload.hold)
-			replica_hold_let_go(m->outlets[i].upload.hold);
-	}
+	for (int i = 0; i < m->outlet_count; i++)
+		lease_let_go(&m->outlets[i]);
 }
 
 static void close_done(struct pool_job *job)

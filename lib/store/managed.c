@@ -224,7 +224,7 @@ static void consider_active(struct managed *m, int64_t now)
 {
 	int64_t again = m->last_sync_us + (int64_t)m->monitor_interval_ms * 1000;
 
-	if (m->reset_wanted || m->files_moved || (!db_is_open(m->db) && now >= again))
+	if ((m->reset_wanted && outlets_reset_possible(m)) || m->files_moved || (!db_is_open(m->db) && now >= again))
 		start_sync(m);
 	else if (!db_is_open(m->db))
 		arm(m, again, 0);
@@ -370,7 +370,7 @@ void managed_start(struct managed *m)
 	backoff_clear(&m->sync_errors);
 	outlets_start(m);
 	atomic_store(&m->cancel, false);
-	outlets_no_levels(m, false);
+	atomic_store(&m->no_levels, false);
 	/* It still has the files; whoever buries it starts this one. */
 	m->blocked = predecessor_leaves(m);
 	managed_set_state(m, MANAGED_WAITING, m->blocked ? "its predecessor is still being closed" : NULL);

@@ -84,6 +84,7 @@ struct managed_facts {
 	const char *path, *name; /* name: base name */
 	enum managed_state state;
 	const char *reason;      /* PAUSED: why */
+	bool locked_out;         /* paused, because the place of a replica is another's, or cannot be locked (`lease`) */
 	bool monitored;          /* monitor-interval > 0 */
 	bool dormant;
 	bool opening;              /* its first sync since it was started is still to come */

@@ -2,8 +2,8 @@
 /*
  * outlet.c - one replica of one database: when files are uploaded to it, and when its levels are worked on.
  *
- * Each outlet stands for itself: its position, its errors, its backoff. One job at a time has it. What it needs next and
- * is gone here leads to a full copy: with one replica under the next TXID (db_reset), with several as a snapshot of that
+ * Each outlet stands for itself: its position, its errors, its backoff. One upload and one job of the levels may work on
+ * it side by side. What it needs next and is gone here leads to a full copy: with one replica under the next TXID (db_reset), with several as a snapshot of that
  * replica alone, because the others have, or can still get, what it lacks.
  *
  * One timer serves all outlets of a database, and only while one of them has something to do.
@@ -18,26 +18,25 @@ enum { LEVELS_SLACK_US = 500 * 1000 };
 bool outlets_busy(const struct managed *m)
 {
 	for (int i = 0; i < m->outlet_count; i++) {
-		if (m->outlets[i].busy || m->outlets[i].holding)
+		if (m->outlets[i].uploading || m->outlets[i].levelling || lease_busy(&m->outlets[i]))
 			return true;
 	}
 	return false;
 }
 
-bool outlets_hold(const struct managed *m)
+/* Not beside a snapshot that is on its way: its TXID would get a second meaning. */
+bool outlets_reset_possible(const struct managed *m)
 {
 	for (int i = 0; i < m->outlet_count; i++) {
-		const struct replica_hold *h = m->outlets[i].upload.hold;
-
-		if (h && replica_hold_due_us(h) != INT64_MAX)
-			return true;
+		if (m->outlets[i].levelling)
+			return false;
 	}
-	return false;
+	return true;
 }
 
 bool outlet_drained(const struct outlet *o)
 {
-	return o->position_known && o->position >= o->m->txid && !o->snapshot_wanted;
+	return o->position_known && o->position >= o->m->txid && !o->snapshot_wanted && lease_settled(o);
 }
 
 bool outlets_drained(const struct managed *m)
@@ -56,7 +55,7 @@ static int64_t upload_due(const struct outlet *o)
 	const struct managed *m = o->m;
 	int64_t due = o->retry_us, calm;
 
-	if (m->reset_wanted || o->snapshot_wanted || outlet_drained(o))
+	if (m->reset_wanted || (o->snapshot_wanted && lease_settled(o)) || outlet_drained(o))
 		return INT64_MAX;
 	/* A local replica costs nothing; others get at most one batch an interval, unless somebody waits for it. */
 	calm = o->last_upload_us + o->sync_interval_ms * 1000;
@@ -69,6 +68,8 @@ static int64_t levels_due(const struct outlet *o, int64_t now)
 {
 	int64_t due = now;
 
+	if (!lease_settled(o))
+		return INT64_MAX;
 	if (!o->snapshot_wanted) {
 		if (o->levels_due_ms == INT64_MAX)
 			return INT64_MAX;
@@ -77,37 +78,32 @@ static int64_t levels_due(const struct outlet *o, int64_t now)
 	return due < o->levels_retry_us ? o->levels_retry_us : due;
 }
 
-/* Begins what is due; returns when something will be. */
-static int64_t consider(struct outlet *o, int64_t now)
+/* Begins an upload if one is due; returns when one will be. */
+static int64_t consider_upload(struct outlet *o, int64_t now)
 {
-	int64_t due, later;
+	int64_t due;
 
-	if (o->busy)
+	if (o->uploading)
 		return INT64_MAX;
 	due = upload_due(o);
-	if (due <= now && outlet_begin_upload(o, o->max_upload_files))
-		return INT64_MAX;
-	later = levels_due(o, now);
-	if (later <= now) {
-		outlet_begin_levels(o);
-		if (o->busy)
-			return INT64_MAX;
-		later = o->levels_retry_us > now ? o->levels_retry_us : now + OUTLET_RETRY_MS * 1000;
-	}
-	if (due <= now)
-		due = now + OUTLET_RETRY_MS * 1000; /* there was no memory */
-	return due < later ? due : later;
-}
-
-/* The lock, whatever else is done. */
-static int64_t consider_hold(struct outlet *o, int64_t now)
-{
-	int64_t due = o->upload.hold && !o->holding ? replica_hold_due_us(o->upload.hold) : INT64_MAX;
-
 	if (due > now)
 		return due;
-	outlet_begin_hold(o);
-	return o->holding ? INT64_MAX : now + OUTLET_RETRY_MS * 1000;
+	return outlet_begin_upload(o, o->max_upload_files) ? INT64_MAX : now + OUTLET_RETRY_MS * 1000; /* no memory */
+}
+
+static int64_t consider_levels(struct outlet *o, int64_t now)
+{
+	int64_t due;
+
+	if (o->levelling)
+		return INT64_MAX;
+	due = levels_due(o, now);
+	if (due > now)
+		return due;
+	outlet_begin_levels(o);
+	if (o->levelling)
+		return INT64_MAX;
+	return o->levels_retry_us > now ? o->levels_retry_us : now + OUTLET_RETRY_MS * 1000;
 }
 
 static void on_timer(struct loop_timer *t)
@@ -122,24 +118,16 @@ void outlets_consider(struct managed *m)
 	if (m->stop != STOP_NOT || !m->synced_once || m->s->policy_waits)
 		return;
 	for (int i = 0; i < m->outlet_count; i++) {
-		int64_t due = consider(&m->outlets[i], now), hold_due = consider_hold(&m->outlets[i], now);
+		int64_t upload = consider_upload(&m->outlets[i], now), levels = consider_levels(&m->outlets[i], now);
 
-		if (due < first)
-			first = due;
-		if (hold_due < first)
-			first = hold_due;
+		first = upload < first ? upload : first;
+		first = levels < first ? levels : first;
 	}
 	m->outlet_timer.fire = on_timer;
 	if (first == INT64_MAX)
 		loop_timer_clear(m->s->o.loop, &m->outlet_timer);
 	else
 		loop_timer_set(m->s->o.loop, &m->outlet_timer, first, first > now + 10 * LEVELS_SLACK_US ? LEVELS_SLACK_US : 0);
-}
-
-void outlets_no_levels(struct managed *m, bool stop)
-{
-	for (int i = 0; i < m->outlet_count; i++)
-		atomic_store(&m->outlets[i].no_levels, stop);
 }
 
 /* ---- life ---- */
@@ -158,17 +146,22 @@ int outlet_create(struct managed *m, struct outlet *o, const struct managed_repl
 		return -1;
 	o->upload = (struct upload){ .db = m->db, .replica = r->replica, .levels = o->levels,
 	                             .auto_recover = r->auto_recover };
-	if (replica_hold_create(r->replica, &o->upload.hold, e)) {
+	if (lease_create(o, e)) {
 		levels_free(o->levels);
 		return -1;
 	}
 	return 0;
 }
 
+int outlets_newest(void *ctx, int replica, struct db_newest *out, struct err *e)
+{
+	return levels_list_newest(((struct managed *)ctx)->outlets[replica].levels, out, e);
+}
+
 void outlet_free(struct outlet *o)
 {
 	levels_free(o->levels);
-	replica_hold_free(o->upload.hold);
+	lease_free(o);
 	replica_free(o->upload.replica);
 	free(o->error);
 }
@@ -181,7 +174,7 @@ void outlets_start(struct managed *m)
 		backoff_clear(&o->errors);
 		backoff_clear(&o->levels_errors);
 		o->retry_us = o->levels_retry_us = o->last_upload_us = 0;
-		o->refused = false;
+		lease_start(o);
 	}
 }
 
@@ -201,10 +194,11 @@ void outlets_reset(struct managed *m)
 	for (int i = 0; i < m->outlet_count; i++) {
 		struct outlet *o = &m->outlets[i];
 
-		if (o->busy)
+		o->forget_position = o->uploading;
+		o->position_known = false;
+		if (o->uploading)
 			continue;
-		o->upload.position_known = o->position_known = false;
-		o->upload.check_base = false;
+		o->upload.position_known = o->upload.check_base = false;
 	}
 }
 

@@ -14,7 +14,7 @@
 #include "lib/os/clock.h"
 #include "lib/store/internal.h"
 
-enum { LOCAL_FILES_KEPT = 2 };
+enum { LOCAL_FILES_KEPT = 2, PILE_FIRST_ERRORS = 3, PILE_TOLD_BYTES = 64 << 20, PILE_TOLD_TIMES = 8 };
 
 static void set_error(struct outlet *o, const struct err *why)
 {
@@ -29,33 +29,24 @@ static const char *kind(const struct outlet *o)
 
 /* ---- what every job ends with ---- */
 
-static void job_begins(struct outlet *o)
+static void job_begins(struct outlet *o, bool *slot)
 {
-	o->busy = true;
+	*slot = true;
 	o->m->s->outlets_busy++;
+	lease_look(o);
 }
 
-/* Whose lock is not ours does not know what lies there; an upload asks for both. */
-static void check_hold(struct outlet *o)
+static void job_ends(struct outlet *o, bool *slot)
 {
-	if (o->upload.hold && (replica_hold_due_us(o->upload.hold) == INT64_MAX ||
-	                       replica_hold_term(o->upload.hold) != o->upload.term))
-		o->upload.position_known = o->position_known = false;
-}
-
-static void job_ends(struct outlet *o)
-{
-	o->busy = false;
+	*slot = false;
 	o->m->s->outlets_busy--;
 	if (!o->upload.replica->local)
 		store_sweep_later(o->m->s);
-	o->position = o->upload.position;
-	o->position_known = o->upload.position_known;
-	check_hold(o);
+	lease_look(o);
 	o->levels_due_ms = INT64_MAX;
 	if (levels_known(o->levels))
 		o->levels_due_ms = levels_due_ms(o->levels, os_wall_ms(), o->position, &o->levels_need_db);
-	if (o->m->dormant)
+	if (o->m->dormant && !o->uploading && !o->levelling)
 		levels_rest(o->levels);
 }
 
@@ -77,38 +68,71 @@ static void job_is_over(struct task *t)
 
 /* ---- upload ---- */
 
+static int waiting_visit(void *ctx, const char *name, struct err *e)
+{
+	struct task *t = ctx;
+	uint64_t min, max;
+	struct os_stat st;
+	char *path;
+
+	(void)e;
+	if (!ltx_name_parse(name, &min, &max) || min != max || max <= t->replicated_txid)
+		return 0;
+	path = db_l0_path(t->m->db, max);
+	if (path && !os_stat(path, &st, NULL)) {
+		t->piled_bytes += st.size;
+		t->piled_files++;
+	}
+	free(path);
+	return 0;
+}
+
+static char *local_folder(const struct task *t) { return text_path_join(db_meta_path(t->m->db), "ltx/0"); }
+
+static void measure_pile(struct task *t)
+{
+	char *folder = local_folder(t);
+
+	if (folder)
+		os_dir_list(folder, waiting_visit, t, NULL);
+	free(folder);
+}
+
 static void upload_job_run(struct pool_job *job)
 {
 	struct task *t = (struct task *)(void *)job;
 
 	t->rc = upload_run(&t->outlet->upload, t->local_txid, t->max_files, &t->m->cancel, &t->why);
+	if (t->rc < 0 && t->fails_again)
+		measure_pile(t);
 }
 
-/* Another has the lock, or the place cannot have one: the database counts as paused. */
-static void refuse(struct outlet *o, const struct err *why)
+/* The local files are the queue of a replica that is away. It has no bound, so its size is told. */
+static void tell_pile(struct outlet *o, const struct task *t)
 {
-	bool refused = why && (err_is(why, ERR_BUSY) || err_is(why, ERR_INVALID)) && o->upload.hold;
-
-	if (refused && !o->refused)
-		store_tell(o->m, STORE_EVENT_PAUSED, err_text(why));
-	o->refused = refused;
-	if (!refused && o->m->stop == STOP_NOT)
-		atomic_store(&o->no_levels, false);
+	if (t->piled_bytes < (o->piled_told ? o->piled_told * PILE_TOLD_TIMES : PILE_TOLD_BYTES))
+		return;
+	o->piled_told = t->piled_bytes;
+	log_warn("local files pile up until the replica takes them", LS("system", "store"), LS("db", db_name(o->m->db)),
+	         LS("replica", kind(o)), LI("files", t->piled_files),
+	         LI("bytes", t->piled_bytes), LS("error", err_text(&t->why)));
 }
 
-static void upload_failed(struct outlet *o, const struct err *why)
+static void upload_failed(struct outlet *o, const struct task *t)
 {
+	const struct err *why = &t->why;
 	bool say;
 
 	if (err_is(why, ERR_CANCELLED))
 		return;
 	o->retry_us = backoff_fail(&o->errors, o->sync_interval_ms, why, &say);
 	set_error(o, why);
-	refuse(o, why);
+	lease_refuse(o, why, &o->retry_us);
 	if (say)
 		log_error("monitor error", LS("system", "store"), LS("db", db_name(o->m->db)), LS("replica", kind(o)),
 		          LS("error", err_text(why)));
 	store_tell(o->m, STORE_EVENT_ERROR, err_text(why));
+	tell_pile(o, t);
 }
 
 static void note_progress(struct outlet *o, uint64_t before)
@@ -126,10 +150,10 @@ static void upload_worked(struct outlet *o, int rc, uint64_t before)
 	struct managed *m = o->m;
 	int errors = backoff_clear(&o->errors);
 
-	o->retry_us = 0;
+	o->retry_us = o->piled_told = 0;
 	o->last_sync_ms = os_wall_ms();
 	set_error(o, NULL);
-	refuse(o, NULL);
+	lease_refuse(o, NULL, NULL);
 	if (errors) {
 		log_info("replica sync recovered", LS("system", "store"), LS("db", db_name(m->db)), LS("replica", kind(o)),
 		         LI("previous_errors", errors));
@@ -150,9 +174,15 @@ static void upload_done(struct pool_job *job)
 	bool stopping = m->stop != STOP_NOT;
 	uint64_t before = o->position;
 
-	job_ends(o);
+	if (o->forget_position)
+		o->upload.position_known = o->upload.check_base = o->forget_position = false;
+	o->position = o->upload.position;
+	o->position_known = o->upload.position_known;
+	lease_upload_ends(o);
+	lease_explain(o, &t->why);
+	job_ends(o, &o->uploading);
 	if (t->rc < 0)
-		upload_failed(o, &t->why);
+		upload_failed(o, t);
 	else
 		upload_worked(o, t->rc, before);
 	waits_after_upload(o, t->rc, &t->why);
@@ -171,10 +201,12 @@ bool outlet_begin_upload(struct outlet *o, int max_files)
 	if (!t)
 		return false;
 	t->local_txid = m->txid;
+	t->replicated_txid = o->position;
+	t->fails_again = o->errors.errors >= PILE_FIRST_ERRORS;
 	t->max_files = max_files;
 	o->attempt = ++m->s->attempts;
 	o->last_upload_us = os_mono_us();
-	job_begins(o);
+	job_begins(o, &o->uploading);
 	task_submit(t, m->s->outlet_pool, NULL, upload_job_run, upload_done);
 	return true;
 }
@@ -188,47 +220,6 @@ void outlet_last_upload(struct outlet *o)
 		err_nomem(&why);
 		stop_after_upload(o, -1, &why);
 	}
-}
-
-/* ---- the lock ---- */
-
-static void hold_run(struct pool_job *job)
-{
-	struct task *t = (struct task *)(void *)job;
-
-	t->rc = replica_hold_keep(t->outlet->upload.hold, &t->why);
-	if (t->rc)
-		atomic_store(&t->outlet->no_levels, true);
-}
-
-static void hold_done(struct pool_job *job)
-{
-	struct task *t = (struct task *)(void *)job;
-	struct outlet *o = t->outlet;
-	struct managed *m = t->m;
-
-	o->holding = false;
-	m->s->outlets_busy--;
-	if (t->rc < 0)
-		upload_failed(o, &t->why);
-	if (!o->busy)
-		check_hold(o);
-	if (m->stop != STOP_NOT)
-		stop_after_upload(o, -1, &t->why);
-	else
-		go_on(m);
-	job_is_over(t);
-}
-
-void outlet_begin_hold(struct outlet *o)
-{
-	struct task *t = task_create(o->m, o);
-
-	if (!t)
-		return;
-	o->holding = true;
-	o->m->s->outlets_busy++;
-	task_submit(t, o->m->s->outlet_pool, NULL, hold_run, hold_done);
 }
 
 /* ---- levels ---- */
@@ -252,7 +243,7 @@ static int trim_visit(void *ctx, const char *name, struct err *e)
 /* Local files that no replica needs any more, but for the newest ones. */
 static void trim(struct task *t)
 {
-	char *folder = text_path_join(db_meta_path(t->m->db), "ltx/0");
+	char *folder = local_folder(t);
 
 	if (t->levels.l0_done < t->trim_to)
 		t->trim_to = t->levels.l0_done;
@@ -261,28 +252,18 @@ static void trim(struct task *t)
 	free(folder);
 }
 
-/* When the lock was taken anew, an upload settles first what lies there. */
-static int keep_hold(struct upload *u, struct err *e)
-{
-	if (!u->hold)
-		return 0;
-	if (replica_hold_keep(u->hold, e))
-		return -1;
-	return replica_hold_term(u->hold) == u->term ? 0 : err_set(e, ERR_CANCELLED, "the lock has just been taken");
-}
-
 static void levels_job_run(struct pool_job *job)
 {
 	struct task *t = (struct task *)(void *)job;
 	struct levels_run_options o = {
-		.replicated_txid = t->outlet->upload.position,
+		.replicated_txid = t->replicated_txid,
 		.now_ms = os_wall_ms(),
 		.snapshot = t->snapshot,
 		.force_snapshot = t->force_snapshot,
-		.cancel = &t->outlet->no_levels,
+		.cancel = &t->m->no_levels,
 	};
 
-	t->rc = keep_hold(&t->outlet->upload, &t->why);
+	t->rc = lease_keep(t->outlet, t->term, &t->why);
 	if (t->rc && t->snapshot)
 		db_snapshot_end(t->snapshot);
 	if (!t->rc)
@@ -332,7 +313,9 @@ static void levels_done(struct pool_job *job)
 	bool stopping = m->stop != STOP_NOT;
 
 	task_leave_gate(t);
-	job_ends(o);
+	o->snapshotting = false;
+	lease_explain(o, &t->why);
+	job_ends(o, &o->levelling);
 	levels_note(o, &t->levels);
 	if (t->rc)
 		levels_failed(o, &t->why);
@@ -341,7 +324,7 @@ static void levels_done(struct pool_job *job)
 	if (!t->rc)
 		o->levels_retry_us = os_mono_us() + OUTLET_RETRY_MS * 1000;
 	if (stopping)
-		stop_after_upload(o, -1, &t->why);
+		stop_after_sync(m, 0, NULL);
 	else
 		go_on(m);
 	job_is_over(t);
@@ -370,7 +353,8 @@ static void snapshot_begun(struct pool_job *job)
 		task_resubmit(t, m->s->outlet_pool, levels_job_run, levels_done);
 	} else {
 		task_leave_gate(t);
-		job_ends(t->outlet);
+		t->outlet->snapshotting = false;
+		job_ends(t->outlet, &t->outlet->levelling);
 		levels_failed(t->outlet, &t->why);
 	}
 	if (stopping)
@@ -394,6 +378,15 @@ static uint64_t others_done(const struct outlet *o)
 	return least;
 }
 
+static bool snapshot_is_taken(const struct managed *m)
+{
+	for (int i = 0; i < m->outlet_count; i++) {
+		if (m->outlets[i].snapshotting)
+			return true;
+	}
+	return false;
+}
+
 void outlet_begin_levels(struct outlet *o)
 {
 	struct managed *m = o->m;
@@ -405,15 +398,17 @@ void outlet_begin_levels(struct outlet *o)
 		dormant_wake(m); /* its sync asks again */
 		return;
 	}
-	if (with_db && (m->syncing || !db_is_open(m->db)))
-		return; /* so does the one that runs, or will */
+	if (with_db && (m->syncing || !db_is_open(m->db) || snapshot_is_taken(m)))
+		return; /* so does the job that runs, or will */
 	t = task_create(m, o);
 	if (!t)
 		return;
 	t->local_txid = m->txid;
+	t->replicated_txid = o->position;
+	t->term = lease_term(o);
 	t->trim_to = others_done(o);
 	t->force_snapshot = o->snapshot_wanted;
-	job_begins(o);
+	job_begins(o, &o->levelling);
 	if (!with_db) {
 		task_submit(t, s->outlet_pool, &s->levels, levels_job_run, levels_done);
 		return;
@@ -421,12 +416,12 @@ void outlet_begin_levels(struct outlet *o)
 	if (s->copies.running >= s->copies.most) {
 		/* Not in the queue with the database in its hand. */
 		s->outlets_busy--;
-		o->busy = false;
+		o->levelling = false;
 		o->levels_retry_us = os_mono_us() + OUTLET_RETRY_MS * 1000;
 		free(t);
 		return;
 	}
-	m->syncing = true;
+	m->syncing = o->snapshotting = true;
 	loop_timer_clear(s->o.loop, &m->timer);
 	task_submit(t, s->pool, &s->copies, snapshot_run, snapshot_begun);
 }

@@ -27,6 +27,15 @@ static void last_uploads(struct managed *m)
 	after_jobs(m);
 }
 
+static bool leased(const struct managed *m)
+{
+	for (int i = 0; i < m->outlet_count; i++) {
+		if (lease_held(&m->outlets[i]))
+			return true;
+	}
+	return false;
+}
+
 static void go(struct managed *m, enum stop_step next)
 {
 	m->stop = next;
@@ -43,7 +52,7 @@ static void go(struct managed *m, enum stop_step next)
 		last_uploads(m);
 		break;
 	case STOP_CLOSE:
-		if (db_is_open(m->db) || outlets_hold(m))
+		if (db_is_open(m->db) || leased(m))
 			jobs_close(m);
 		else
 			stop_after_close(m);
@@ -82,17 +91,24 @@ static void on_retry_timer(struct loop_timer *t)
 	struct managed *m = (struct managed *)(void *)((char *)t - offsetof(struct managed, outlet_timer));
 
 	for (int i = 0; i < m->outlet_count; i++) {
-		if (!m->outlets[i].busy && !m->outlets[i].stop_done)
+		if (!m->outlets[i].uploading && !m->outlets[i].stop_done)
 			outlet_last_upload(&m->outlets[i]);
 	}
 	after_jobs(m);
+}
+
+void managed_cancel(struct managed *m)
+{
+	atomic_store(&m->cancel, true);
+	for (int i = 0; i < m->outlet_count; i++)
+		lease_cancel(&m->outlets[i]);
 }
 
 static void on_deadline(struct loop_timer *t)
 {
 	struct managed *m = (struct managed *)(void *)((char *)t - offsetof(struct managed, timer));
 
-	atomic_store(&m->cancel, true);
+	managed_cancel(m);
 }
 
 void stop_hurry(struct managed *m, int64_t deadline_us)
@@ -109,7 +125,7 @@ void stop_hurry(struct managed *m, int64_t deadline_us)
 	if (own)
 		loop_timer_set(s->o.loop, &m->timer, own, 0);
 	if (s->interrupted)
-		atomic_store(&m->cancel, true);
+		managed_cancel(m);
 }
 
 void stop_begin(struct managed *m, int64_t deadline_us)
@@ -125,7 +141,7 @@ void stop_begin(struct managed *m, int64_t deadline_us)
 	m->stop_deadline_us = 0;
 	free(m->stop_error);
 	m->stop_error = NULL;
-	outlets_no_levels(m, true);
+	atomic_store(&m->no_levels, true);
 	stop_hurry(m, deadline_us);
 	if (m->blocked)
 		go(m, STOP_CLOSE); /* it never began */
@@ -161,7 +177,7 @@ static void upload_ended(struct outlet *o, int rc, const struct err *why)
 	} else if (s->interrupted) {
 		log_warn("shutdown sync interrupted by signal", LS("system", "store"), LS("db", db_name(m->db)));
 		keep_error(m, why);
-	} else if (o->refused) {
+	} else if (lease_refused(o)) {
 		log_warn("shutdown sync left files: the replica is not ours", LS("system", "store"), LS("db", db_name(m->db)),
 		         LS("error", err_text(why)));
 		keep_error(m, why);

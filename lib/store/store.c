@@ -177,6 +177,7 @@ static void on_wake(void *ctx)
 
 	pool_collect(s->pool);
 	pool_collect(s->outlet_pool);
+	pool_collect(s->lease_pool);
 }
 
 static void gate_init(struct gate *g, int most)
@@ -197,7 +198,9 @@ static int make_pools(struct store *s, struct err *e)
 	s->pool = pool_create(workers, loop_wake, s->o.loop, e);
 	if (s->pool)
 		s->outlet_pool = pool_create(workers ? uploaders : 0, loop_wake, s->o.loop, e);
-	return s->outlet_pool ? 0 : -1;
+	if (s->outlet_pool)
+		s->lease_pool = pool_create(workers ? LEASE_WORKERS : 0, loop_wake, s->o.loop, e);
+	return s->lease_pool ? 0 : -1;
 }
 
 int store_create(const struct store_options *o, struct store **out, struct err *e)
@@ -226,8 +229,8 @@ static void give_up(struct store *s, struct managed *first)
 {
 	s->interrupted = true;
 	for (struct managed *m = first; m; m = m->next) {
-		atomic_store(&m->cancel, true);
-		outlets_no_levels(m, true);
+		managed_cancel(m);
+		atomic_store(&m->no_levels, true);
 	}
 }
 
@@ -263,6 +266,7 @@ void store_free(struct store *s)
 	loop_timer_clear(s->o.loop, &s->sweep_timer);
 	pool_free(s->pool);
 	pool_free(s->outlet_pool);
+	pool_free(s->lease_pool);
 	free_list(s->first);
 	free_list(s->leaving);
 	free_list(s->dead);
@@ -300,6 +304,8 @@ static int make_parts(struct managed *m, const struct managed_options *o, struct
 	db.replicas = replicas;
 	db.replica_count = o->replica_count;
 	db.cancel = &m->cancel;
+	db.newest = outlets_newest;
+	db.newest_ctx = m;
 	if (db_create(&db, &m->db, e) || home_enter(m, e))
 		return -1;
 	m->outlets = calloc((size_t)o->replica_count, sizeof(*m->outlets));
@@ -413,7 +419,7 @@ bool store_is_stopping(const struct store *s)
 bool store_step(struct store *s, uint64_t pick)
 {
 	struct pool *first = pick & 1 ? s->pool : s->outlet_pool, *second = pick & 1 ? s->outlet_pool : s->pool;
-	bool ran = pool_step(first, pick >> 1) || pool_step(second, pick >> 1);
+	bool ran = pool_step(s->lease_pool, pick >> 1) || pool_step(first, pick >> 1) || pool_step(second, pick >> 1);
 
 	on_wake(s);
 	return ran;

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/base/log.h"
 #include "lib/ltx/file.h"
@@ -107,11 +108,12 @@ static bool last_is_there(struct upload *u)
  */
 static int find_position(struct upload *u, struct err *e)
 {
+	uint64_t snapshot;
+
 	if (u->position_known)
 		return 0;
-	if (levels_load(u->levels, e))
+	if (levels_load_position(u->levels, &u->position, &snapshot, e))
 		return -1;
-	u->position = levels_position(u->levels);
 	u->position_known = true;
 	return 0;
 }
@@ -122,24 +124,81 @@ static void doubt(struct upload *u)
 	levels_doubt(u->levels);
 }
 
-/* What the next file would build on is in a snapshot already, and the file is of no use: go on behind the snapshot. */
-static bool behind_snapshot(struct upload *u)
+/* What the next file would build on is in a snapshot already, and the file is of no use: go on behind the snapshot. 1: so
+ * it is. */
+static int behind_snapshot(struct upload *u, struct err *e)
 {
-	uint64_t snapshot = levels_snapshot_position(u->levels);
+	uint64_t position, snapshot;
 
+	if (levels_load_position(u->levels, &position, &snapshot, e))
+		return -1;
 	if (snapshot <= u->position)
-		return false;
+		return 0;
 	u->position = snapshot;
-	return true;
+	return 1;
 }
 
-static bool is_ahead(struct upload *u)
+static int read_head(struct upload *u, const struct replica_item *item, uint8_t head[LTX_HEADER_SIZE], struct err *e)
 {
-	uint64_t snapshot = levels_snapshot_position(u->levels);
+	struct replica_reader *reader = NULL;
+	size_t have = 0, got = 1;
+	int rc;
+
+	if (u->replica->ops->open(u->replica, item, 0, LTX_HEADER_SIZE, &reader, e))
+		return -1;
+	do {
+		rc = reader->read(reader, head + have, LTX_HEADER_SIZE - have, &got, e);
+		have += rc ? 0 : got;
+	} while (!rc && got && have < LTX_HEADER_SIZE);
+	reader->close(reader);
+	return rc || have == LTX_HEADER_SIZE ? rc : err_set(e, ERR_CORRUPT, "%s ends within its header", u->replica->url);
+}
+
+/*
+ * The newest file there is the one that we have under its name: nobody else has gone on from ours, with TXIDs that files
+ * of an earlier process wait for. Where only larger files are left it cannot be told, and counts only if none waits.
+ */
+static int newest_is_ours(struct upload *u, struct err *e)
+{
+	const struct replica_item newest = { .min_txid = u->position, .max_txid = u->position };
+	uint8_t here[LTX_HEADER_SIZE], there[LTX_HEADER_SIZE];
+	char *path = db_l0_path(u->db, u->position);
+	struct os_file f = OS_FILE_NONE;
+	struct err why = ERR_INIT;
+	int rc;
+
+	if (!path)
+		return err_nomem(e);
+	rc = os_file_open(&f, path, O_RDONLY, 0, &why);
+	free(path);
+	rc = rc || os_file_read_exact(&f, here, sizeof(here), 0, &why) || read_head(u, &newest, there, &why) ? -1 : 0;
+	os_file_close(&f);
+	if (!rc)
+		return memcmp(here, there, sizeof(here)) == 0;
+	if (err_is(&why, ERR_NOT_FOUND))
+		return u->position == u->base;
+	if (e)
+		*e = why;
+	return -1;
+}
+
+static int is_ahead(struct upload *u, struct err *e)
+{
+	uint64_t position, snapshot;
 
 	if (!u->check_base)
-		return false;
-	u->check_base = false;
+		return 0;
+	if (levels_load_position(u->levels, &position, &snapshot, e))
+		return -1;
+	if (u->compare && u->position && u->position <= u->base) {
+		int same = newest_is_ours(u, e);
+
+		if (same < 0)
+			return -1;
+		if (!same)
+			u->base = 0;
+	}
+	u->check_base = u->compare = false;
 	return u->position > u->base || snapshot > u->base;
 }
 
@@ -152,8 +211,12 @@ static int keep_hold(struct upload *u, struct err *e)
 		return -1;
 	if (replica_hold_term(u->hold) == u->term)
 		return 0;
+	/* Of an earlier term it is known how far we came. Before the first, local files tell, if those there are the same. */
+	if (u->term)
+		u->base = u->position;
+	else
+		u->compare = true;
 	u->term = replica_hold_term(u->hold);
-	u->base = u->position > u->base ? u->position : u->base;
 	u->check_base = true;
 	doubt(u);
 	return 1;
@@ -161,7 +224,7 @@ static int keep_hold(struct upload *u, struct err *e)
 
 int upload_run(struct upload *u, uint64_t local_txid, int max_files, const atomic_bool *cancel, struct err *e)
 {
-	int sent = 0, rc;
+	int sent = 0, ahead, round, held;
 
 	if (keep_hold(u, e) < 0)
 		return -1;
@@ -172,13 +235,16 @@ int upload_run(struct upload *u, uint64_t local_txid, int max_files, const atomi
 	}
 	if (find_position(u, e))
 		return -1;
-	if (is_ahead(u)) {
+	ahead = is_ahead(u, e);
+	if (ahead < 0)
+		return -1;
+	if (ahead) {
 		log_warn("replica holds more than was known, starting over behind it", LS("system", "store"),
 		         LS("db", db_name(u->db)), LS("replica", replica_type(u->replica)), LX("txid", u->position));
 		return UPLOAD_AHEAD;
 	}
-	if (u->position < local_txid && !local_exists(u, u->position + 1))
-		behind_snapshot(u);
+	if (u->position < local_txid && !local_exists(u, u->position + 1) && behind_snapshot(u, e) < 0)
+		return -1;
 	for (; u->position < local_txid; u->position++, sent++) {
 		bool usable = true;
 
@@ -186,16 +252,17 @@ int upload_run(struct upload *u, uint64_t local_txid, int max_files, const atomi
 			return UPLOAD_MORE;
 		if (cancel && atomic_load_explicit(cancel, memory_order_relaxed))
 			return err_set(e, ERR_CANCELLED, "interrupted");
-		rc = sent ? keep_hold(u, e) : 0;
-		if (rc)
-			return rc < 0 ? -1 : UPLOAD_MORE;
+		held = sent ? keep_hold(u, e) : 0;
+		if (held)
+			return held < 0 ? -1 : UPLOAD_MORE;
 		if (send_one(u, u->position + 1, &usable, e)) {
-			if (!usable && behind_snapshot(u)) {
+			round = usable ? 0 : behind_snapshot(u, e);
+			if (round > 0) {
 				u->position--;
 				continue;
 			}
 			doubt(u);
-			return usable ? -1 : UPLOAD_NEEDS_RESET;
+			return usable || round < 0 ? -1 : UPLOAD_NEEDS_RESET;
 		}
 		u->sent = u->position + 1;
 	}

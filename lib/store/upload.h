@@ -38,6 +38,7 @@ struct upload {
 	 */
 	uint64_t base;
 	bool check_base;
+	bool compare;          /* and its newest file must be ours */
 	bool auto_recover;     /* a damaged local file is as good as none: UPLOAD_NEEDS_RESET instead of an error */
 };
 

@@ -60,6 +60,18 @@ static bool frame_fits(const struct wal_scan *s, const uint8_t *frame, struct wa
 	return true;
 }
 
+/* One of the published frames that were left without salts and checksum, or that follow such a one. */
+static bool frame_is_published(const struct wal_scan *s, const uint8_t *frame, struct wal_checksum *c)
+{
+	uint32_t salt1 = wal_be32(frame + 8), salt2 = wal_be32(frame + 12);
+	if (s->offset + wal_frame_size(s->page_size) > s->published_end || wal_be32(frame) == 0)
+		return false;
+	if ((salt1 != s->salt1 || salt2 != s->salt2) && (salt1 | salt2) != 0)
+		return false;
+	*c = (struct wal_checksum){wal_be32(frame + 16), wal_be32(frame + 20)};
+	return true;
+}
+
 /* The database size in a frame that ends a transaction, else 0. */
 static uint32_t frame_commit(const uint8_t *frame)
 {
@@ -150,8 +162,11 @@ int wal_scan_run(struct wal_scan *s, struct wal_source source, int64_t end_max, 
 			return -1;
 		for (const uint8_t *p = buffer, *end = p + got; (size_t)(end - p) >= frame; p += frame) {
 			struct wal_checksum c = s->checksum;
-			if (!frame_fits(s, p, &c))
-				return WAL_SCAN_END;
+			if (!frame_fits(s, p, &c)) {
+				if (!frame_is_published(s, p, &c))
+					return WAL_SCAN_END;
+				s->unchained++;
+			}
 			if (accept(s, p, c, pages, e))
 				return -1;
 			if (frame_commit(p) && limited(s, max_bytes))

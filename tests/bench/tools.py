@@ -28,10 +28,11 @@ def environment():
 
 # ---- programs that end ----
 
-def measured(command, count=1):
+def measured(command, count=1, environ=None):
     """Runs a command that often; a list of dicts: wall, cpu (s), rss (MiB)."""
     p = subprocess.run([os.path.join(TOOLS, "measure"), str(count), *command], stdin=subprocess.DEVNULL,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment(), timeout=600)
+                       stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env={**environment(), **(environ or {})},
+                       timeout=600)
     text = p.stderr.decode(errors="replace")
     runs = [line.split()[1:] for line in text.splitlines() if line.startswith("measured ")]
     if p.returncode or len(runs) != count:
@@ -85,10 +86,19 @@ def warm(path):
 
 def level0(replica):
     """Names of the LTX files of level 0 that are there."""
+    return level0_in(os.path.join(replica, "ltx", "0"))
+
+
+def level0_in(folder):
     try:
-        return sorted(n for n in os.listdir(os.path.join(replica, "ltx", "0")) if LTX_NAME.fullmatch(n))
+        return sorted(n for n in os.listdir(folder) if LTX_NAME.fullmatch(n))
     except FileNotFoundError:
         return []
+
+
+def read(path):
+    with open(path, "rb") as f:
+        return f.read()
 
 
 class Arrivals:

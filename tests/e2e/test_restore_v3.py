@@ -221,3 +221,21 @@ def test_large(t):
     lib.equal(lib.dump(t.path("out.db")), b.dump())
     b.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     lib.equal(lib.read_file(t.path("out.db")), lib.read_file(b.path), "bytes of the database")
+
+
+def test_from_s3(t):
+    """The same backup as objects of a bucket, newest and at times; folders are what keys have in common."""
+    from fake_s3 import FakeS3, Object
+    b, s3 = three_wals(t), FakeS3()
+    top = t.path("replica")
+    for name in t.files("replica"):
+        path = os.path.join(top, name)
+        s3.objects["old/" + name] = Object(lib.read_file(path), {}, when=os.path.getmtime(path))
+    s3.page_size = 5
+    for flags, state in (((), b.dump()), (("-timestamp", when(b.states[4][0])), b.states[4][1])):
+        t.ok("restore", *flags, "-o", t.path("s3.db"), s3.url("old"), env=s3.env)
+        lib.equal(lib.dump(t.path("s3.db")), state, "restored with %r" % (flags,))
+        os.unlink(t.path("s3.db"))
+    del s3.objects["old/generations/%s/wal/00000001_00000000.wal.lz4" % GENERATION]
+    r = t.run("restore", "-o", t.path("s3.db"), s3.url("old"), env=s3.env)
+    lib.check(r.code == 1 and not t.exists("s3.db"), repr(r))

@@ -89,6 +89,7 @@ def test_levels(t):
         t.insert(dbs[0], 1)
         time.sleep(0.2)
     t.wait(lambda: "compaction complete" in d.text() and s3.count("DeleteObjects"), "a compaction and its deletes", 60)
+    t.wait(lambda: "snapshot complete" in d.text(), "the first snapshot, which comes with a jitter", 60)
     settled(t, s3, 6)
     found = bill(s3)
     lib.equal((found.get("GetObject", 0), found.get("HeadObject", 0)), (0, 0), "reads: %r" % found)
@@ -100,3 +101,22 @@ def test_levels(t):
     time.sleep(9)
     lib.equal(bill(s3, before), {}, "requests after the levels have settled")
     lib.equal(d.stop(), 0)
+
+
+def test_large_file_in_parts(t):
+    """A large file travels over several connections at once, each part of it once."""
+    s3, dbs = setup(t, 1, LONG)
+    c = t.connect(dbs[0])
+    for _ in range(12):
+        c.execute("INSERT INTO t (text) VALUES (randomblob(1048576))")
+    c.close()
+    t.ok("replicate", "-once", "-config", t.path("c.yml"))
+    before = len(s3.requests)
+    t.ok("restore", "-o", t.path("out.db"), s3.url("db0"))
+    lib.equal(lib.dump(t.path("out.db")), lib.dump(dbs[0]), "restored")
+    ranges = sorted((int(r.headers.get("range", "bytes=0-").split("=")[1].split("-")[0]) for r in s3.requests[before:]
+                     if r.op == "GetObject"))
+    lib.equal(ranges, [n << 21 for n in range(len(ranges))], "where the parts begin")
+    lib.check(len(ranges) >= 6, str(ranges))
+    t.ok("restore", "-parallelism", "1", "-o", t.path("one.db"), s3.url("db0"))
+    lib.equal(lib.read_file(t.path("one.db")), lib.read_file(t.path("out.db")), "with one connection")

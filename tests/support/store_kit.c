@@ -17,6 +17,40 @@ static int mood(const struct shaky *s, struct err *e)
 	return s->down ? err_set(e, ERR_SYSTEM, "the network is down") : 0;
 }
 
+static void writes(struct shaky *s)
+{
+	if (s->lock && (s->lock->by != s || s->lock->until_ms <= os_mono_us() / 1000))
+		s->unguarded++;
+}
+
+static int shaky_hold(struct replica *r, const char *owner, int64_t lease_ms, bool *fresh, int64_t *until_ms, struct err *e)
+{
+	struct shaky_lock *l = of(r)->lock;
+	int64_t now = os_mono_us() / 1000;
+
+	(void)owner;
+	l->asks++;
+	if (l->down || mood(of(r), e))
+		return err_set(e, ERR_SYSTEM, "the lock cannot be asked for");
+	if (l->unable)
+		return err_set(e, ERR_INVALID, "there is no lock here");
+	if ((l->next && l->next != of(r)) || (l->by && l->by != of(r) && l->until_ms > now))
+		return err_set(e, ERR_BUSY, "held by another");
+	*fresh = l->by != of(r);
+	l->by = of(r);
+	l->next = NULL;
+	*until_ms = l->until_ms = now + lease_ms;
+	return 0;
+}
+
+static int shaky_let_go(struct replica *r, struct err *e)
+{
+	(void)e;
+	of(r)->lock->given_back++;
+	of(r)->lock->by = NULL;
+	return 0;
+}
+
 static int shaky_list(struct replica *r, int level, uint64_t seek, bool exact, struct replica_list *out, struct err *e)
 {
 	of(r)->lists++;
@@ -34,6 +68,7 @@ static int shaky_put(struct replica *r, const struct replica_item *item, const c
 {
 	struct shaky *s = of(r);
 
+	writes(s);
 	s->puts++;
 	s->l0_puts += !item->level;
 	if (mood(s, e))
@@ -47,12 +82,14 @@ static int shaky_put(struct replica *r, const struct replica_item *item, const c
 
 static int shaky_create(struct replica *r, const struct replica_item *item, struct replica_writer **writer, struct err *e)
 {
+	writes(of(r));
 	of(r)->creates++;
 	return mood(of(r), e) ? -1 : of(r)->inner->ops->create(of(r)->inner, item, writer, e);
 }
 
 static int shaky_remove(struct replica *r, const struct replica_item *items, int count, struct err *e)
 {
+	writes(of(r));
 	of(r)->removes++;
 	return mood(of(r), e) ? -1 : of(r)->inner->ops->remove(of(r)->inner, items, count, e);
 }
@@ -65,7 +102,7 @@ static void shaky_free(struct replica *r)
 
 static const struct replica_ops shaky_ops = {
 	.type = "file", .list = shaky_list, .open = shaky_open, .put = shaky_put, .create = shaky_create,
-	.remove = shaky_remove, .free = shaky_free,
+	.remove = shaky_remove, .hold = shaky_hold, .let_go = shaky_let_go, .free = shaky_free,
 };
 
 struct shaky *shaky_make(const char *path, struct err *e)
@@ -152,6 +189,8 @@ bool sk_add(struct store_kit *k, int i, int replicas)
 	for (int n = 0; n < replicas; n++) {
 		snprintf(path, sizeof(path), n ? "%s-%d" : "%s", k->g[i].replica_path, n);
 		k->shaky[i][n] = shaky_make(path, &k->e);
+		k->shaky[i][n]->lock = k->lock;
+		k->shaky[i][n]->base.lease = k->lock != NULL;
 		o.replicas[n] = defaults;
 		o.replicas[n].replica = &k->shaky[i][n]->base;
 	}

@@ -10,12 +10,23 @@
 
 enum { SK_DATABASES = 4, SK_REPLICAS = 2, SK_SECOND = 1000 * 1000 };
 
+/* A lock for a replica's place, as a server would keep it. */
+struct shaky_lock {
+	const void *by;    /* who has it; NULL = nobody */
+	const void *next;  /* who must have it next; NULL = whoever comes */
+	int64_t until_ms;  /* monotonic */
+	int asks, given_back;
+	bool down, unable; /* it cannot be asked; it can be had by nobody */
+};
+
 /* A folder as replica that counts what is asked of it, and fails as it is told. */
 struct shaky {
 	struct replica base;
 	struct replica *inner;
 	int puts_to_fail;
 	bool down; /* nothing works */
+	struct shaky_lock *lock; /* it wants this one; NULL = none */
+	int unguarded; /* writes while it was not ours */
 	int puts, l0_puts, creates, lists, opens, removes;
 };
 
@@ -30,6 +41,7 @@ struct store_kit {
 	struct store *store;
 	struct store_options options;
 	struct managed_options managed; /* for sk_add; changed before it */
+	struct shaky_lock *lock; /* for sk_add: of its replicas */
 	int stopped;
 	uint64_t seed;
 	int events[STORE_EVENT_AWAKE + 1];

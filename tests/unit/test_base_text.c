@@ -436,6 +436,34 @@ static const char *hold(char *s)
 	return kept;
 }
 
+TEST(real_numbers)
+{
+	static const char *const good[] = {
+		"0", "-0", "1", "+1.5", ".5", "5.", "1e3", "1E-3", "-2.50e+2", "0.1", "3.14159", "123456789012345", "9.75e22", "1e-22",
+		"007.250", "0.000001", "1024.75", "0e999", "00000000000000000000000000000.5",
+	};
+	static const char *const bad[] = { "", ".", "-", "+.", "e5", ".e5", "1e", "1e+", "1.2.3", "1 ", " 1", "1_0", "0x1", "inf", "nan",
+		                           "--1", "1,5", "1e5.0" };
+	static const char *const near[] = { "1.7976931348623157e308", "2.2250738585072014e-308", "123456789012345678901234567890",
+		                            "0.12345678901234567890123", "1e100", "6.02214076e23" };
+	double v;
+
+	for (size_t i = 0; i < COUNT(good); i++) {
+		CHECK(text_parse_real(good[i], &v));
+		CHECK(v == strtod(good[i], NULL));
+	}
+	for (size_t i = 0; i < COUNT(bad); i++)
+		CHECK(!text_parse_real(bad[i], &v));
+	for (size_t i = 0; i < COUNT(near); i++) {
+		double exact = strtod(near[i], NULL);
+
+		CHECK(text_parse_real(near[i], &v));
+		CHECK(v >= exact * (1 - 1e-13) && v <= exact * (1 + 1e-13));
+	}
+	CHECK(text_parse_real("1e400", &v) && v > 1e308);
+	CHECK(text_parse_real("1e-99999999999999999999", &v) && v == 0);
+}
+
 TEST(paths_in_parts)
 {
 	CHECK_STR(text_path_base("/a/b.db"), "b.db");

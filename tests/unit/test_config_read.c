@@ -235,6 +235,8 @@ TEST(entries)
 		{ "dbs: [{path: /a, replicas: [{path: /r}, {path: /r}]}]", "database /a has two replicas in one place: file /r" },
 		{ "dbs: [{path: /a, replica: {url: 'gs://b/p'}}, {path: /b, replica: {url: 'gs://b/p'}}]",
 		  "databases /a and /b have their replicas in one place: gs gs://b/p -" },
+		{ "dbs: [{path: /a, replica: {url: 's3://b/p'}}, {path: /b, replica: {type: s3, bucket: b, path: p}}]",
+		  "databases /a and /b have their replicas in one place: s3 b - p" },
 		{ "dbs: [{path: /a, replica: {url: 'gs://b/p'}}, {path: /b, replica: {url: 'gs://b/q'}}]", NULL },
 		{ "dbs: [{dir: /d, pattern: '*.a', replica: {path: /r}}, {dir: /d, pattern: '*.b', replica: {path: /r}}]", NULL },
 		{ "dbs:\n- {dir: /d, pattern: '*.a', replica: {path: /r}}\n- {dir: /d/, pattern: '*.a', replica: {path: /s}}\n",

@@ -31,13 +31,15 @@ static void end(void)
 
 TEST(routes_are_served)
 {
-	size_t n;
-	const char *html = page_html(&n);
+	struct buf html = { .data = NULL };
 
+	CHECK(page_html(&html, NULL) == 0);
 	CHECK(begin(1));
 	ck_ask(&t, "GET", "/", NULL, "Content-Security-Policy:", 1);
 	CHECK(!strncmp(t.text, "200  default-src 'none'; script-src 'sha256-", 44));
-	CHECK(strlen(t.text) > n && !strncmp(t.text + strlen(t.text) - 30, html + n - 1 - 30, 30));
+	CHECK(strlen(t.text) > html.len &&
+	      !strncmp(t.text + strlen(t.text) - 30, (const char *)html.data + html.len - 1 - 30, 30));
+	buf_free(&html);
 	CHECK(!strncmp(ck_ask(&t, "HEAD", "/", NULL, NULL, 1), "200 ", 4));
 	CHECK(!strncmp(ck_ask(&t, "POST", "/", "", "Allow:", 1), "405  GET, HEAD", 14));
 	CHECK(!strncmp(ck_get(&t, "/debug/pprof/nope"), "404 Unknown profile", 19));

@@ -8,17 +8,16 @@
 #include "lib/base/sha256.h"
 #include "lib/control/page.h"
 
-static char *html; /* NUL-terminated copy */
+static char *html;
 
 static bool load(void)
 {
-	size_t n;
-	const char *bytes = page_html(&n);
+	struct buf out = { .data = NULL };
 
-	html = malloc(n + 1);
-	memcpy(html, bytes, n);
-	html[n] = '\0';
-	return strlen(html) == n;
+	if (page_html(&out, NULL) != 0)
+		return false;
+	html = (char *)(uintptr_t)buf_text(&out); /* ours to free */
+	return strlen(html) == out.len;
 }
 
 /* 'sha256-…' of what stands between <name> and </name>. */

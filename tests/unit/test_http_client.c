@@ -579,6 +579,12 @@ TEST(failing_calls)
 
 TEST(dates)
 {
+	char text[HTTP_DATE_SIZE];
+
+	CHECK_STR(http_date(text, 784111777999), "Sun, 06 Nov 1994 08:49:37 GMT");
+	CHECK_STR(http_date(text, 0), "Thu, 01 Jan 1970 00:00:00 GMT");
+	CHECK_STR(http_date(text, 1709164800000), "Thu, 29 Feb 2024 00:00:00 GMT");
+	CHECK_STR(http_date(text, 253402300799000), "Fri, 31 Dec 9999 23:59:59 GMT");
 	CHECK_INT(http_date_parse("Sun, 06 Nov 1994 08:49:37 GMT"), 784111777000);
 	CHECK_INT(http_date_parse("Thu, 29 Feb 2024 00:00:00 GMT"), 1709164800000);
 	CHECK_INT(http_date_parse("Sunday, 06-Nov-94 08:49:37 GMT"), 0);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "tests/check.h"
+#include "lib/base/gzip.h"
 #include "lib/prof/internal.h"
 #include "tests/support/tmpdir.h"
 
@@ -95,7 +96,7 @@ TEST(gzip_of_gzip_is_read)
 			n = gzip_file(flags[f], bytes, size, zipped, sizeof(zipped));
 			if (!n)
 				SKIP("no gzip");
-			CHECK_OK(prof_gzip_expand(zipped, n, &out, &e), &e);
+			CHECK_OK(gzip_expand(zipped, n, &out, &e), &e);
 			CHECK_INT(out.len, size);
 			CHECK_MEM(out.data, bytes, size);
 		}
@@ -106,13 +107,13 @@ TEST(gzip_of_gzip_is_read)
 		if (i >= 4 && i < 10) /* time, flags, system: nobody's business */
 			continue;
 		zipped[i] ^= 0x41;
-		CHECK_INT(prof_gzip_expand(zipped, n, &out, &e), -1);
+		CHECK_INT(gzip_expand(zipped, n, &out, &e), -1);
 		zipped[i] ^= 0x41;
-		CHECK_INT(prof_gzip_expand(zipped, i, &out, &e), -1);
+		CHECK_INT(gzip_expand(zipped, i, &out, &e), -1);
 	}
 	buf_free(&out);
 	out.limit = 4000;
-	CHECK_INT(prof_gzip_expand(zipped, n, &out, &e), -1);
+	CHECK_INT(gzip_expand(zipped, n, &out, &e), -1);
 	CHECK_INT(e.code, ERR_LIMIT);
 	buf_free(&out);
 }
@@ -126,8 +127,8 @@ TEST(what_is_stored_reads_back)
 		bytes[i] = (uint8_t)(i * i >> 3);
 	for (size_t size = 0; size <= 200000; size += size < 3 ? 1 : 65535 - 2) {
 		buf_reset(&zipped);
-		prof_gzip_store(&zipped, bytes, size);
-		CHECK_OK(prof_gzip_expand(zipped.data, zipped.len, &out, &e), &e);
+		gzip_store(&zipped, bytes, size);
+		CHECK_OK(gzip_expand(zipped.data, zipped.len, &out, &e), &e);
 		CHECK_INT(out.len, size);
 		CHECK_MEM(out.data, bytes, size);
 	}
@@ -282,7 +283,7 @@ static void read_profile(const struct buf *zipped)
 	struct proto r;
 
 	memset(&seen, 0, sizeof(seen));
-	seen.failed = prof_gzip_expand(zipped->data, zipped->len, &out, &e) != 0;
+	seen.failed = gzip_expand(zipped->data, zipped->len, &out, &e) != 0;
 	r = (struct proto){ .p = out.data, .end = out.data + out.len };
 	while (!seen.failed && read_field(&r)) {
 		bool is_message = r.field <= 6 || r.field == 11;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "tests/check.h"
+#include "lib/base/gzip.h"
 #include "lib/prof/internal.h"
 #include "lib/prof/routes.h"
 #include "tests/support/tmpdir.h"
@@ -125,7 +126,7 @@ static bool is_profile(const struct client *c)
 	struct buf out = { 0 };
 	const char *body = body_of(c);
 	bool good = starts(c->answer, "HTTP/1.1 200 ") &&
-	            !prof_gzip_expand((const uint8_t *)body, c->n - (size_t)(body - c->answer), &out, &e) && out.len > 20;
+	            !gzip_expand((const uint8_t *)body, c->n - (size_t)(body - c->answer), &out, &e) && out.len > 20;
 
 	buf_free(&out);
 	return good;

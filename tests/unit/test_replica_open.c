@@ -96,6 +96,21 @@ TEST(type)
 	CHECK_STR(replica_settings_type(&(struct replica_settings){ .type = "" }), "file");
 }
 
+TEST(only_some_kinds_have_a_lock)
+{
+	struct replica *r = NULL;
+	struct err e = ERR_INIT;
+
+	CHECK_INT(replica_open(&(struct replica_settings){ .path = "/r", .lease = REPLICA_YES }, 0, &r, &e), -1);
+	CHECK_STR(e.text, "lease: a replica of type \"file\" cannot keep a second writer out");
+	CHECK(!r);
+	CHECK_INT(replica_open(&(struct replica_settings){ .path = "/r", .lease = REPLICA_NO }, 0, &r, &e), 0);
+	replica_free(r);
+	CHECK_INT(replica_open(&(struct replica_settings){ .url = "s3://b/p", .lease = REPLICA_YES }, REPLICA_OPEN_CHECK, &r, &e), 0);
+	CHECK(r && r->lease);
+	replica_free(r);
+}
+
 static int same_place(const struct replica_settings *a, const struct replica_settings *b)
 {
 	char *x = NULL, *y = NULL;
@@ -117,6 +132,14 @@ TEST(place)
 	CHECK(!same_place(&s3, &(struct replica_settings){ .type = "oss", .bucket = "b", .path = "p" }));
 	CHECK(!same_place(&s3, &(struct replica_settings){ .type = "s3", .bucket = "b", .path = "p", .relative = "x" }));
 	CHECK(!same_place(&s3, &(struct replica_settings){ .type = "s3", .bucket = "b", .path = "p", .endpoint = "e" }));
+	CHECK(same_place(&s3, &(struct replica_settings){ .url = "s3://b/p" }));
+	CHECK(same_place(&s3, &(struct replica_settings){ .url = "s3://b/p/?region=eu-west-1" }));
+	CHECK(same_place(&s3, &(struct replica_settings){ .type = "s3", .bucket = "b", .relative = "p" }));
+	CHECK(same_place(&s3, &(struct replica_settings){ .url = "s3://b", .relative = "p" }));
+	CHECK(same_place(&(struct replica_settings){ .type = "s3", .bucket = "b", .path = "p", .endpoint = "http://h:9000" },
+	                 &(struct replica_settings){ .url = "s3://b/p?endpoint=http%3A%2F%2Fh%3A9000" }));
+	CHECK(same_place(&(struct replica_settings){ .url = "s3://b.localhost:9000/p" },
+	                 &(struct replica_settings){ .url = "s3://b/p?endpoint=http%3A%2F%2Flocalhost%3A9000" }));
 	CHECK(!same_place(&(struct replica_settings){ .url = "s3://b/p?endpoint=a" },
 	                  &(struct replica_settings){ .url = "s3://b/p?endpoint=b" }));
 }

@@ -550,6 +550,52 @@ TEST(file_that_vanished)
 	job_end(&j);
 }
 
+/* What a daemon does beside a restore: the files of level 0 become one of level 1 and go, once the first is asked for. */
+static const struct replica_ops *unchanged;
+static const char *changing_path;
+
+static int open_of_the_past(struct replica *r, const struct replica_item *item, int64_t offset, int64_t length,
+                            struct replica_reader **reader, struct err *e)
+{
+	if (changing_path) {
+		if (!rk_full(changing_path, 1, 1, 3, 512, 6, 5000))
+			return err_set(e, ERR_SYSTEM, "the test is broken");
+		for (uint64_t txid = 1; txid <= 3; txid++)
+			unlink(rk_file(changing_path, 0, txid, txid));
+		changing_path = NULL;
+	}
+	return unchanged->open(r, item, offset, length, reader, e);
+}
+
+TEST(retention_in_between)
+{
+	const char *path = rk_path("between");
+	struct replica_ops changing;
+	struct job j;
+	int warnings = 0;
+
+	CHECK(rk_full(path, 0, 1, 1, 512, 6, 1000) && rk_pages(path, 0, 2, 2, 512, 6, PAGES(1, 3), 2000) &&
+	      rk_pages(path, 0, 3, 3, 512, 6, PAGES(2), 3000));
+	job_init(&j, path);
+	unchanged = j.r->ops;
+	changing = *unchanged;
+	changing.open = open_of_the_past;
+	changing_path = path;
+	j.r->ops = &changing;
+	j.o.warn = on_warn;
+	j.o.warn_ctx = &warnings;
+	CHECK_OK(job_make(&j, 0), &j.e);
+	CHECK_INT(warnings, 1);
+	CHECK(strstr(warned, "the replica has changed meanwhile") != NULL);
+	CHECK_INT(j.result.txid, 3);
+	CHECK_INT(j.plan.count, 1);
+	CHECK_INT(j.plan.items[0].level, 1);
+	unlink(j.o.output);
+
+	j.r->ops = unchanged;
+	job_end(&j);
+}
+
 TEST(plan_with_a_hole)
 {
 	struct replica_item items[2] = {
@@ -612,6 +658,48 @@ TEST(fetching_ahead)
 		CHECK(f->open_most <= (parallelism ? parallelism : 8));
 		job_end(&j);
 	}
+}
+
+/* One file of several parts between small ones: its parts are opened for themselves, and their breaks are mended. */
+TEST(large_files_in_parts)
+{
+	enum { COMMIT = 4000 };
+	static uint32_t seeds[COMMIT];
+	const char *path = rk_path("parts");
+	struct replica *inner = NULL;
+
+	CHECK(make_many(path, 3, COMMIT, seeds));
+	for (int parallelism = 1; parallelism <= 16; parallelism += 5) {
+		CHECK_INT(replica_file_create(path, &inner, NULL), 0);
+		struct flaky *f = flaky_create(inner);
+		struct job j;
+
+		f->delay_ms = 1;
+		f->breaks = 2;
+		f->break_after = 1000;
+		job_over(&j, &f->base);
+		j.o.parallelism = parallelism;
+		CHECK_OK(job_run(&j, 0), &j.e);
+		CHECK(output_is(&j, 4096, seeds, COMMIT));
+		if (parallelism == 1)
+			CHECK_INT(f->opens, 3 + 1 + 2);
+		else
+			CHECK(f->opens > 3 + 2 + 2); /* two parts at least */
+		CHECK_INT(f->open_now, 0);
+		CHECK(f->open_most <= parallelism);
+		job_end(&j);
+	}
+
+	/* What is wrong in the first part ends it, whatever the others bring. */
+	struct job j;
+
+	CHECK(rk_flip(rk_file(path, 9, 1, 1), 5000, 1));
+	CHECK_INT(replica_file_create(path, &inner, NULL), 0);
+	job_over(&j, &flaky_create(inner)->base);
+	j.o.parallelism = 8;
+	CHECK_INT(job_run(&j, 0), -1);
+	CHECK(nothing_left(&j));
+	job_end(&j);
 }
 
 TEST(fetching_ahead_ends_early)

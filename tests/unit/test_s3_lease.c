@@ -19,6 +19,7 @@ static struct store {
 
 static struct served server;
 static struct err e;
+static bool fresh;
 
 static void etag_of(char out[16])
 {
@@ -161,15 +162,15 @@ TEST(taken_kept_given_back)
 	s3_lease_create(client, "p", &a, &e);
 	s3_lease_create(client, "p", &b, &e);
 	from = mono_ms();
-	int rc = s3_lease_hold(a, "host:1", 30000, NULL, &until, &e);
-	int refused = s3_lease_hold(b, "host:2", 30000, NULL, &later, &other);
+	int rc = s3_lease_hold(a, "host:1", 30000, NULL, &fresh, &until, &e);
+	int refused = s3_lease_hold(b, "host:2", 30000, NULL, &fresh, &later, &other);
 	bool path = strcmp(store.path, "/bkt/p/lock.json") == 0;
 	char first[512];
 	snprintf(first, sizeof(first), "%s", store.body);
-	int again = s3_lease_hold(a, "host:1", 30000, NULL, &later, &e);
+	int again = s3_lease_hold(a, "host:1", 30000, NULL, &fresh, &later, &e);
 	bool same_generation = strstr(store.body, "\"generation\":1,") != NULL;
 	int back = s3_lease_release(a, NULL, &e), twice = s3_lease_release(a, NULL, &e);
-	int now = s3_lease_hold(b, "host:2", 30000, NULL, &later, &e);
+	int now = s3_lease_hold(b, "host:2", 30000, NULL, &fresh, &later, &e);
 	s3_lease_free(a);
 	s3_lease_free(b);
 	stop();
@@ -197,7 +198,7 @@ TEST(expired_ones_are_taken_over)
 	store.version = 7;
 	strcpy(store.body, "{\"generation\":41,\"expires_at\":\"2020-01-01T00:00:00.000000001+01:00\",\"owner\":\"old:1\"}");
 	s3_lease_create(client, "p", &l, &e);
-	int rc = s3_lease_hold(l, "host:1", 30000, NULL, &until, &e);
+	int rc = s3_lease_hold(l, "host:1", 30000, NULL, &fresh, &until, &e);
 	bool next = strstr(store.body, "\"generation\":42,") != NULL;
 	s3_lease_free(l);
 	stop();
@@ -213,12 +214,12 @@ TEST(taken_from_us)
 
 	CHECK_OK(start(), &e);
 	s3_lease_create(client, "", &l, &e);
-	int rc = s3_lease_hold(l, "host:1", 30000, NULL, &until, &e);
+	int rc = s3_lease_hold(l, "host:1", 30000, NULL, &fresh, &until, &e);
 	bool path = strcmp(store.path, "/bkt/lock.json") == 0;
 	store.version++;
 	strcpy(store.body, "{\"generation\":2,\"expires_at\":\"2199-01-01T00:00:00Z\",\"owner\":\"thief:1\"}");
-	int renewed = s3_lease_hold(l, "host:1", 30000, NULL, &until, &lost);
-	int anew = s3_lease_hold(l, "host:1", 30000, NULL, &until, &gone);
+	int renewed = s3_lease_hold(l, "host:1", 30000, NULL, &fresh, &until, &lost);
+	int anew = s3_lease_hold(l, "host:1", 30000, NULL, &fresh, &until, &gone);
 	int released = s3_lease_release(l, NULL, &e);
 	s3_lease_free(l);
 	stop();
@@ -241,13 +242,13 @@ TEST(servers_without_conditions_are_refused)
 	CHECK_OK(start(), &e);
 	store.ignores_conditions = true;
 	s3_lease_create(client, "p", &l, &e);
-	int a = s3_lease_hold(l, "host:1", 30000, NULL, &until, &ignores);
+	int a = s3_lease_hold(l, "host:1", 30000, NULL, &fresh, &until, &ignores);
 	s3_lease_free(l);
 	bool left = store.exists;
 	store.exists = store.ignores_conditions = false;
 	store.not_implemented = true;
 	s3_lease_create(client, "p", &l, &e);
-	int b = s3_lease_hold(l, "host:1", 30000, NULL, &until, &lacks);
+	int b = s3_lease_hold(l, "host:1", 30000, NULL, &fresh, &until, &lacks);
 	s3_lease_free(l);
 	stop();
 	CHECK_INT(a, -1);
@@ -268,10 +269,10 @@ TEST(our_own_success_is_recognised)
 	CHECK_OK(start(), &e);
 	store.lose_next_answer = true;
 	s3_lease_create(client, "p", &l, &e);
-	int rc = s3_lease_hold(l, "host:1", 30000, NULL, &until, &e);
+	int rc = s3_lease_hold(l, "host:1", 30000, NULL, &fresh, &until, &e);
 	store.lose_next_answer = true;
-	int again = s3_lease_hold(l, "host:1", 30000, NULL, &until, &e);
-	int third = s3_lease_hold(l, "host:1", 30000, NULL, &until, &e);
+	int again = s3_lease_hold(l, "host:1", 30000, NULL, &fresh, &until, &e);
+	int third = s3_lease_hold(l, "host:1", 30000, NULL, &fresh, &until, &e);
 	s3_lease_free(l);
 	stop();
 	CHECK_OK(rc, &e);
@@ -288,8 +289,8 @@ TEST(no_conditional_delete)
 	store.delete_not_implemented = true;
 	s3_lease_create(client, "p", &a, &e);
 	s3_lease_create(client, "p", &b, &e);
-	int rc = s3_lease_hold(a, "host:1", 30000, NULL, &until, &e) + s3_lease_release(a, NULL, &e) +
-	         s3_lease_hold(b, "host:2", 30000, NULL, &until, &e);
+	int rc = s3_lease_hold(a, "host:1", 30000, NULL, &fresh, &until, &e) + s3_lease_release(a, NULL, &e) +
+	         s3_lease_hold(b, "host:2", 30000, NULL, &fresh, &until, &e);
 	s3_lease_free(a);
 	s3_lease_free(b);
 	stop();
@@ -308,10 +309,11 @@ static void *race(void *ctx)
 	struct s3_lease *l;
 	char owner[32];
 	int64_t until;
+	bool taken;
 
 	snprintf(owner, sizeof(owner), "host:%d", r->number);
 	s3_lease_create(client, "p", &l, &r->why);
-	r->rc = s3_lease_hold(l, owner, 30000, NULL, &until, &r->why);
+	r->rc = s3_lease_hold(l, owner, 30000, NULL, &taken, &until, &r->why);
 	s3_lease_free(l);
 	return NULL;
 }

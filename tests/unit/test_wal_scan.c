@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/wal/wal.h"
 #include "tests/check.h"
@@ -68,6 +69,52 @@ TEST(empty_log)
 	CHECK_INT(s.offset, 32);
 	CHECK_INT(s.commit_end, s.start);
 	CHECK_INT(s.commit_pages, 0);
+}
+
+/* Frames 3 and 4 as SQLite leaves them behind after a spilled transaction went back to a savepoint: the rest of the log
+ * follows from the zeros in frame 4. */
+static void leave_unchained(struct wal_build *b)
+{
+	for (int i = 2; i < 4; i++)
+		memset(b->bytes + WAL_HEADER_SIZE + i * FRAME + 8, 0, 16);
+}
+
+TEST(published_frames_without_a_chain)
+{
+	struct wal_build b;
+	struct wal_pages *pages = wal_pages_create(NULL);
+	struct err e = ERR_INIT;
+
+	sample(&b, false);
+	leave_unchained(&b);
+	CHECK_INT(commit_frames(&b, NULL), 2); /* by the chain alone */
+
+	struct wal_scan s = wal_build_scan(&b);
+	s.published_end = WAL_HEADER_SIZE + 6 * FRAME;
+	CHECK_INT(run(&s, &b, s.published_end, 0, pages, &e), WAL_SCAN_END);
+	CHECK_INT(s.commit_end, s.published_end);
+	CHECK_INT(s.commit_pages, 4);
+	CHECK_INT(s.unchained, 3); /* both, and the one behind them */
+	CHECK_STR(page_list(pages, 4), "1@4 2@6 3@5");
+
+	/* nothing beyond what is published, no frame of another generation, none without a page */
+	s = wal_build_scan(&b);
+	s.published_end = WAL_HEADER_SIZE + 3 * FRAME;
+	CHECK_INT(run(&s, &b, INT64_MAX, 0, NULL, &e), WAL_SCAN_END);
+	CHECK_INT(s.offset, WAL_HEADER_SIZE + 3 * FRAME);
+	b.bytes[WAL_HEADER_SIZE + 2 * FRAME + 9] = 7;
+	s = wal_build_scan(&b);
+	s.published_end = WAL_HEADER_SIZE + 6 * FRAME;
+	CHECK_INT(run(&s, &b, s.published_end, 0, NULL, &e), WAL_SCAN_END);
+	CHECK_INT(s.offset, WAL_HEADER_SIZE + 2 * FRAME);
+	leave_unchained(&b);
+	memset(b.bytes + WAL_HEADER_SIZE + 3 * FRAME, 0, 4);
+	s = wal_build_scan(&b);
+	s.published_end = WAL_HEADER_SIZE + 6 * FRAME;
+	CHECK_INT(run(&s, &b, s.published_end, 0, NULL, &e), WAL_SCAN_END);
+	CHECK_INT(s.offset, WAL_HEADER_SIZE + 3 * FRAME);
+	wal_pages_free(pages);
+	wal_build_free(&b);
 }
 
 TEST(commits_and_pages)

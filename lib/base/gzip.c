@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * gzip.c - RFC 1952 and 1951: as little of them as writes a profile and reads the table of names.
- */
 #include <string.h>
 
-#include "lib/prof/internal.h"
+#include "lib/base/gzip.h"
 
 static uint32_t crc32_of(const uint8_t *p, size_t n)
 {
@@ -34,7 +31,7 @@ static uint32_t get32(const uint8_t *p)
 	return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
-void prof_gzip_store(struct buf *out, const uint8_t *bytes, size_t n)
+void gzip_store(struct buf *out, const uint8_t *bytes, size_t n)
 {
 	static const uint8_t head[10] = { 0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255 };
 	size_t at = 0;
@@ -258,7 +255,7 @@ static int inflate(struct bits *b, struct buf *out)
 	return rc;
 }
 
-int prof_gzip_expand(const uint8_t *bytes, size_t n, struct buf *out, struct err *e)
+int gzip_expand(const uint8_t *bytes, size_t n, struct buf *out, struct err *e)
 {
 	struct bits b = { .p = bytes + 10, .end = bytes + n - 8 };
 
