@@ -113,15 +113,31 @@ void json_null(struct json_writer *w)
 	buf_str(w->out, "null");
 }
 
+/* How many bytes at s stand for themselves, as nearly all of every path and word do. */
+static size_t plain(const char *s)
+{
+	size_t n = 0;
+
+	while (s[n] >= ' ' && s[n] < 0x7f && s[n] != '"' && s[n] != '\\' && s[n] != '<' && s[n] != '>' && s[n] != '&')
+		n++;
+	return n;
+}
+
 void json_quote(struct buf *out, const char *value)
 {
 	char piece[ESCAPE_SIZE];
 
 	buf_char(out, '"');
 	while (*value) {
-		size_t n = escape_json(&value, piece);
+		size_t n = plain(value);
 
-		buf_append(out, piece, n);
+		if (n > 0) {
+			buf_append(out, value, n);
+			value += n;
+		} else {
+			n = escape_json(&value, piece);
+			buf_append(out, piece, n);
+		}
 	}
 	buf_char(out, '"');
 }

@@ -72,7 +72,10 @@ void buf_str(struct buf *b, const char *s)
 
 void buf_char(struct buf *b, char c)
 {
-	buf_append(b, &c, 1);
+	if (!buf_grow(b, 1))
+		return;
+	b->data[b->len++] = (uint8_t)c;
+	b->data[b->len] = 0;
 }
 
 void buf_fmt(struct buf *b, const char *fmt, ...)

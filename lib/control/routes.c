@@ -21,10 +21,10 @@ static const struct route routes[] = {
 	{ "/sync", OP_SYNC, PLACE_SOCKET, NULL },
 	{ "/wait", OP_WAIT, PLACE_SOCKET, NULL },
 	{ "/txid", -1, PLACE_SOCKET, look_txid },
-	{ "/list", -1, PLACE_SOCKET, look_list },
-	{ "/info", -1, PLACE_SOCKET, look_info },
 	{ "/debug/sync-status", -1, PLACE_SOCKET, look_sync_status },
-	/* Read-only, and the page on `addr` lives on it. */
+	/* Read-only, and the page on `addr` lives on them. */
+	{ "/list", -1, PLACE_SOCKET | PLACE_ADDR, look_list },
+	{ "/info", -1, PLACE_SOCKET | PLACE_ADDR, look_info },
 	{ "/events", -1, PLACE_SOCKET | PLACE_ADDR, events_subscribe },
 };
 

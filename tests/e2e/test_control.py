@@ -267,9 +267,11 @@ def test_rpc(t):
     r = c.get("/control/")
     lib.equal((r.code, r.headers["Allow"], r.text), (405, "POST", "Method not allowed\n"))
     lib.equal(c.ask("POST", "/control/", "{}", headers={"Origin": "http://evil"}).code, 403)
-    # The other endpoints are the socket's alone.
-    lib.equal(c.get("/list").code, 404)
-    lib.equal(c.post("/stop", {"path": db}).code, 404)
+    # What the page reads is there, and nothing that changes anything.
+    lib.equal([c.get(p).code for p in ("/list", "/info", "/txid?path=" + db)], [200, 200, 404])
+    for path in ("/start", "/stop", "/register", "/unregister", "/sync", "/wait"):
+        lib.equal(c.post(path, {"path": db}).code, 404)
+    lib.equal(c.post("/list", {}).code, 405)
 
 
 def test_rpc_start_waits(t):

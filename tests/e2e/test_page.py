@@ -202,6 +202,7 @@ def test_page_of_the_daemon(t):
         page.open(url)
         page.wait("document.getElementById('link')&&document.getElementById('link').className=='live'", "the connection")
         page.wait(in_row(db, "in step"), "the database")
+        page.wait("document.getElementById('about').textContent.includes(' · up ')", "the version")
         lib.equal(page.run("document.querySelector('.st').textContent"), "replicating")
         before = page.run("document.querySelector('li .v').textContent")
         t.insert(db, 2000)
