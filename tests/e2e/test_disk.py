@@ -15,8 +15,8 @@ def growing(t, db, **options):
 
 
 def paused_once(d, part):
-    line = d.wait_log("level=ERROR", 20)
-    lib.contains(line, part, "log line")
+    line = d.wait_log(part, 20)
+    lib.contains(line, "level=ERROR", "log line")
     lib.contains(line, "no space left on device", "log line")
     time.sleep(2.5)
     lib.check(d.alive())
@@ -107,8 +107,8 @@ def test_read_only_replica(t):
     os.mkdir(t.path("replica"))
     disk.read_only(t.path("replica"))
     d = t.daemon("replicate", db, oracle.url(t.path("replica")))
-    line = d.wait_log("level=ERROR")
-    lib.contains(line, "monitor error", "log line")
+    line = d.wait_log("monitor error")
+    lib.contains(line, "level=ERROR", "log line")
     lib.contains(line, "read-only file system", "log line")
     last = {1: oracle.Writer(t, db, count=10).wait()}
     disk.writable(t.path("replica"))
