@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* test_db_prove.c - where the last file stands relative to the WAL: each row of the rule in lib/db/prove.c. */
 #include <fcntl.h>
+#include <unistd.h>
 
 #include "tests/check.h"
 #include "lib/ltx/file.h"
@@ -146,6 +147,50 @@ TEST(the_old_generation_went_on_while_down)
 	CHECK(!g.copy);
 	CHECK_INT(g.wal_offset, 32);
 	rig_free(&g);
+}
+
+/* Behind the commit that begins at an offset of the log. */
+static int64_t behind_commit(int64_t at)
+{
+	uint8_t head[8] = { 0 };
+	int fd = open(rig_beside(&g, "-wal", where), O_RDONLY);
+
+	while (fd >= 0 && pread(fd, head, 8, at) == 8 && !(head[4] | head[5] | head[6] | head[7]))
+		at += FRAME;
+	close(fd);
+	return at + FRAME;
+}
+
+/* As SQLite leaves a frame outside the chain: without salts and checksum, or with the checksum of what it held before. */
+static bool unchain(int64_t at, bool keep_salts)
+{
+	uint8_t zero[16] = { 0 };
+	int fd = open(rig_beside(&g, "-wal", where), O_WRONLY);
+	bool done = fd >= 0 && (keep_salts ? pwrite(fd, zero, 8, at + 16) == 8 : pwrite(fd, zero, 16, at + 8) == 16);
+
+	close(fd);
+	return done;
+}
+
+/* How many commits such an end had, the log cannot tell any more: everything is copied. */
+TEST(the_old_generation_ends_outside_its_chain)
+{
+	for (int i = 0; i < 4; i++) {
+		int64_t at;
+
+		CHECK(begin_with_long_wal("odd"));
+		at = g.wal_offset + g.wal_size;
+		rig_stop(&g);
+		CHECK_INT(rig_sql(&g, "UPDATE t SET b=randomblob(300) WHERE id<9"), SQLITE_OK);
+		CHECK_INT(rig_sql(&g, "UPDATE t SET b=randomblob(300) WHERE id BETWEEN 30 AND 38"), SQLITE_OK);
+		CHECK_INT(rig_checkpoint(&g, SQLITE_CHECKPOINT_PASSIVE), SQLITE_OK);
+		CHECK_INT(rig_sql(&g, "UPDATE t SET b=3 WHERE id=20"), SQLITE_OK);
+		CHECK(unchain(i & 1 ? behind_commit(at) : at, i & 2));
+		CHECK_INT(rig_start(&g), 0);
+		CHECK(rig_good(&g));
+		CHECK(g.copy);
+		rig_free(&g);
+	}
 }
 
 /* A limit on the size of the log cuts off what the old generation got: nothing is proven. */
