@@ -54,7 +54,7 @@ struct db_stamp {
 
 struct db {
 	struct db_options o;
-	char *path, *wal_path, *shm_path, *dir_path, *meta_path, *l0_dir, *sidecar_path;
+	char *path, *wal_path, *meta_path, *l0_dir, *sidecar_path;
 	const char *name; /* inside path */
 	struct replica **replicas; /* o.replicas */
 
