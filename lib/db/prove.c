@@ -17,7 +17,8 @@
  *                                               journal_size_limit has cut the file at the restart; a file that was cut
  *                                               does not end with a frame. The chain of S from C finds it: TAIL first, if
  *                                               it holds commits, then HEAD. Not after a start of the machine: a loss of
- *                                               power may have taken frames before ours, and the restart has hidden it.
+ *                                               power may have taken frames before ours, and the restart has hidden it,
+ *                                               nor where the chain ends at a frame without a checksum (wal.h).
  *   other salts, database file untouched since - we let go of it (rest.c) when all that was read was in it: what is not
  *                                               in the WAL as it is now has never been. HEAD.
  *   anything else                             - not proven: SNAPSHOT, a full copy under the next TXID.
@@ -164,6 +165,7 @@ enum old_generation {
 	OLD_GREW,  /* there are commits behind the position */
 	OLD_ENDED, /* there is nothing, and there never was */
 	OLD_CUT,   /* there is nothing, but the file was cut, so there may have been more */
+	OLD_BROKEN, /* there are frames without a checksum, which may have been committed (wal.h, published_end) */
 };
 
 /* What has the old generation got behind the position? enum old_generation or -1. */
@@ -181,6 +183,8 @@ static int look_behind(struct db *d, struct db_work *w, struct wal_checksum c, b
 		return -1;
 	if (scan.commit_end > pos->offset)
 		return OLD_GREW;
+	if (scan.broken)
+		return OLD_BROKEN;
 	/*
 	 * A cut leaves exactly journal_size_limit bytes (or the new generation alone, which would not leave our frame): some
 	 * number that a user chose, not one of whole frames. The brake's own limit is made so, too (checkpoint.c). A
@@ -246,7 +250,7 @@ static int decide(struct db *d, struct db_work *w, struct db_proof *p, struct er
 	else if (behind == OLD_ENDED)
 		head(p, DB_STEP_HEAD);
 	else
-		snapshot(p, "the old end of the wal may have been cut off");
+		snapshot(p, behind == OLD_CUT ? "the old end of the wal may have been cut off" : "the old end of the wal has no checksums");
 	return 0;
 }
 

@@ -148,6 +148,64 @@ TEST(the_old_generation_went_on_while_down)
 	rig_free(&g);
 }
 
+/* The frame at this offset as an old SQLite leaves it behind (wal.h, published_end): without salts and checksum. */
+static bool strip_frame(int64_t offset)
+{
+	static const uint8_t zeros[16];
+	struct os_file f = OS_FILE_NONE;
+	int rc = os_file_open(&f, rig_beside(&g, "-wal", where), O_RDWR, 0, NULL) ||
+	         os_file_write(&f, zeros, sizeof(zeros), offset + 8, NULL);
+
+	os_file_close(&f);
+	return !rc;
+}
+
+/* What the old generation got is there for all who go by its index; now that this is gone, nobody can tell. */
+TEST(the_old_generation_has_frames_without_a_chain)
+{
+	for (int first = 0; first < 2; first++) {
+		int64_t end;
+
+		CHECK(begin_with_long_wal("bare"));
+		end = g.wal_offset + g.wal_size;
+		rig_stop(&g);
+		/* Behind a commit that can be followed, or at once. */
+		if (first) {
+			CHECK_INT(rig_sql(&g, "UPDATE t SET b=2 WHERE id=5"), SQLITE_OK);
+			end += FRAME;
+		}
+		CHECK_INT(rig_sql(&g, "UPDATE t SET b=randomblob(300) WHERE id<9"), SQLITE_OK);
+		CHECK(strip_frame(end));
+		CHECK_INT(rig_checkpoint(&g, SQLITE_CHECKPOINT_PASSIVE), SQLITE_OK);
+		CHECK_INT(rig_sql(&g, "UPDATE t SET b=3 WHERE id=20"), SQLITE_OK);
+		CHECK_INT(rig_start(&g), 0);
+		CHECK(rig_good(&g));
+		CHECK(g.copy);
+		rig_free(&g);
+	}
+}
+
+/* SQLite would drop them when it next recovers the log, so they are moved to the database at once, and the log begins anew. */
+TEST(frames_without_a_chain_are_saved)
+{
+	struct db_sync_result r;
+	int64_t end;
+
+	CHECK(begin("save"));
+	CHECK_INT(rig_sql(&g, "UPDATE t SET b=2 WHERE id=5"), SQLITE_OK);
+	CHECK(rig_good(&g));
+	end = g.wal_offset + g.wal_size;
+	CHECK_INT(rig_sql(&g, "UPDATE t SET b=randomblob(300) WHERE id<9"), SQLITE_OK);
+	CHECK(strip_frame(end));
+	CHECK_OK(db_sync(g.db, DB_SYNC_NO_CHECKPOINT, &r, &g.e), &g.e);
+	CHECK(r.restarted);
+	CHECK(rig_good(&g));
+	CHECK(!g.copy);
+	CHECK_OK(db_sync(g.db, 0, &r, &g.e), &g.e);
+	CHECK_INT(r.checkpoints, 0);
+	rig_free(&g);
+}
+
 /* A limit on the size of the log cuts off what the old generation got: nothing is proven. */
 TEST(the_old_end_was_cut_off)
 {
