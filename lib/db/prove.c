@@ -17,7 +17,8 @@
  *                                               journal_size_limit has cut the file at the restart; a file that was cut
  *                                               does not end with a frame. The chain of S from C finds it: TAIL first, if
  *                                               it holds commits, then HEAD. Not after a start of the machine: a loss of
- *                                               power may have taken frames before ours, and the restart has hidden it.
+ *                                               power may have taken frames before ours, and the restart has hidden it;
+ *                                               nor where frames stand behind the end of the chain (tail.c).
  *   other salts, database file untouched since - we let go of it (rest.c) when all that was read was in it: what is not
  *                                               in the WAL as it is now has never been. HEAD.
  *   anything else                             - not proven: SNAPSHOT, a full copy under the next TXID.

@@ -282,6 +282,8 @@ static int check_end(struct writing *x, int64_t end, struct err *e)
 	if ((s->commit_checksum.s0 | s->commit_checksum.s1) != 0 &&
 	    (s->commit_checksum.s0 != want->s0 || s->commit_checksum.s1 != want->s1))
 		return err_set(e, ERR_BUSY, "the last commit in %s is not the one that its index counts", x->d->wal_path);
+	x->d->unchained = true;
+	x->d->unchained_salt1 = x->proof->salt1;
 	log_warn("the application's SQLite left frames without a checksum in the WAL, taken as its index says",
 	         LS("system", "store"), LS("db", x->d->name), LI("frames", s->unchained));
 	return 0;
