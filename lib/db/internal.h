@@ -27,7 +27,8 @@ struct db_position {
 	int64_t offset;  /* end of the WAL range that was read */
 	uint32_t salt1, salt2;
 	int64_t timestamp_ms;
-	/* Remembered, or read from the sidecar; without it (Litestream's files) the WAL's frame is compared by its page. */
+	/* Remembered, or read from the sidecar; without it (Litestream's files)
+	 * the WAL's frame is compared by its page. */
 	bool has_checksum;
 	bool big_endian;
 	struct wal_checksum checksum; /* of the WAL up to offset */
@@ -227,7 +228,8 @@ enum db_catch_up_flags {
 	DB_CATCH_NO_SNAPSHOT = 1,
 	DB_CATCH_NO_LARGE_COPY = 2, /* sets copy_wanted and returns 0 instead */
 };
-/* Writes files until all is read that the WAL held at the call; ERR_BUSY with DB_CATCH_NO_SNAPSHOT when a full copy would be needed. */
+/* Writes files until all is read that the WAL held at the call;
+ * ERR_BUSY with DB_CATCH_NO_SNAPSHOT when a full copy would be needed. */
 int db_catch_up(struct db *d, struct db_work *w, unsigned flags, int *files, struct err *e);
 
 /* ---- rest.c ---- */

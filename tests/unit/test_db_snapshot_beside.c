@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Snapshots beside everything else: commits at every moment of the beginning; writers, syncs and checkpoints at each piece of
- * output; random histories; threads.
+ * Snapshots beside everything else: commits at every moment of the beginning; writers, syncs and checkpoints at each
+ * piece of output; random histories; threads.
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -141,7 +141,9 @@ static void anything(struct shot *s)
 
 	for (unsigned n = next(s, 4); n > 0; n--) {
 		switch (next(s, 7)) {
-		case 0: rig_sql(s->g, "UPDATE t SET b=randomblob(%u) WHERE id%%%u=0", next(s, 900), 3 + next(s, 90)); break;
+		case 0:
+			rig_sql(s->g, "UPDATE t SET b=randomblob(%u) WHERE id%%%u=0", next(s, 900), 3 + next(s, 90));
+			break;
 		case 1: rig_fill(s->g, (int)next(s, 400) + 1, (int)next(s, 1500)); break;
 		case 2: rig_sql(s->g, "DELETE FROM t WHERE id%%%u=0", 2 + next(s, 20)); break;
 		case 3: sqlite3_wal_checkpoint_v2(s->g->app, "main", modes[next(s, 4)], &frames, &done); break;
@@ -280,7 +282,8 @@ static bool is_chain(struct rig *g, struct shot *s, uint64_t txid)
 	int64_t time_ms;
 
 	for (; ok && g->applied < txid; g->applied++)
-		ok = !image_apply(&g->chain, rig_local(g, g->applied + 1, path), g->applied + 1, &g->copy, &time_ms, &g->e);
+		ok = !image_apply(&g->chain, rig_local(g, g->applied + 1, path), g->applied + 1, &g->copy, &time_ms,
+		                  &g->e);
 	ok = ok && shot_decode(s, &im, &h) && h.max_txid == txid && im.pages == g->chain.pages &&
 	     !memcmp(im.bytes, g->chain.bytes, (size_t)im.pages * im.page_size);
 	free(im.bytes);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Defects behind the pages, each alone: the index, the checksums of file and database, bytes too many; a source that fails,
- * a bit that flips anywhere, and the worked examples.
+ * Defects behind the pages, each alone: the index, the checksums of file and database, bytes too many; a source that
+ * fails, a bit that flips anywhere, and the worked examples.
  */
 #include "tests/support/ltx_defect.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A replica that is damaged, or changes while it is read: which other way to the same TXID is taken, and what is told. */
+/* A replica that is damaged, or changes while it is read: which other way to the same TXID is taken,
+ * and what is told. */
 #include <unistd.h>
 
 #include "tests/check.h"
@@ -66,7 +67,8 @@ TEST(file_that_vanished)
 	job_end(&j);
 }
 
-/* What a daemon does beside a restore: the files of level 0 become one of level 1 and go, once the first is asked for. */
+/* What a daemon does beside a restore: the files of level 0 become one of level 1 and go,
+ * once the first is asked for. */
 static const struct replica_ops *unchanged;
 static const char *changing_path;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Follow mode as it should go (follow_kit.h): file after file, readers that see what is new, the first restore, and where a
- * later run takes it up.
+ * Follow mode as it should go (follow_kit.h): file after file, readers that see what is new, the first restore, and
+ * where a later run takes it up.
  */
 #include <sqlite3.h>
 #include <unistd.h>
@@ -58,7 +58,8 @@ static int count_rows(sqlite3 *db)
 	sqlite3_stmt *s = NULL;
 	int n = -1;
 
-	if (sqlite3_prepare_v2(db, "SELECT count(*) FROM t", -1, &s, NULL) == SQLITE_OK && sqlite3_step(s) == SQLITE_ROW)
+	if (sqlite3_prepare_v2(db, "SELECT count(*) FROM t", -1, &s, NULL) == SQLITE_OK &&
+	    sqlite3_step(s) == SQLITE_ROW)
 		n = sqlite3_column_int(s, 0);
 	sqlite3_finalize(s);
 	return n;
@@ -139,7 +140,8 @@ TEST(transaction_without_page_one)
 	const char *mixed = rk_path("mixed.db");
 
 	follow_init(&run, "nopage1");
-	CHECK(follow_resume_at(&run, 2) && kit_load(&a, follow_state(2)) && kit_load(&b, follow_state(3)) && a.len == b.len);
+	CHECK(follow_resume_at(&run, 2) && kit_load(&a, follow_state(2)) && kit_load(&b, follow_state(3)) &&
+	      a.len == b.len);
 	memcpy(b.data, a.data, 1024);
 	CHECK(memcmp(a.data, b.data, a.len) != 0 && rk_write(mixed, b.data, b.len));
 	CHECK(rk_diff(run.path, 0, 3, 3, follow_state(2), mixed));
@@ -211,7 +213,8 @@ TEST(pruned_history)
 	CHECK(follow_resume_at(&run, 1));
 	CHECK(rk_store(run.path, 9, 100, 200, "x", 1, 0));
 	CHECK_INT(follow_run(&run), -1);
-	snprintf(want, sizeof(want), "cannot resume follow mode: saved TXID 0000000000000001 is behind the earliest snapshot "
+	snprintf(want, sizeof(want),
+	         "cannot resume follow mode: saved TXID 0000000000000001 is behind the earliest snapshot "
 	         "(min TXID 0000000000000064); replica history has been pruned -- delete %s and %s-txid to re-restore",
 	         run.output, run.output);
 	want[ERR_TEXT_SIZE - 1] = '\0';

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Follow mode in trouble (follow_kit.h): gaps and what bridges them, a replica that began anew, damage, readers in the way,
- * kills at any moment, and calls that fail.
+ * Follow mode in trouble (follow_kit.h): gaps and what bridges them, a replica that began anew, damage, readers in the
+ * way, kills at any moment, and calls that fail.
  */
 #include <errno.h>
 #include <sqlite3.h>
@@ -20,7 +20,8 @@ TEST(gap_bridged_by_a_level)
 
 	follow_init(&run, "gap");
 	CHECK(follow_resume_at(&run, 2));
-	CHECK(follow_store(run.path, 1, 2, 5) && follow_store(run.path, 0, 7, 7) && follow_store(run.path, 2, 4, 6) && follow_store(run.path, 0, 8, 8));
+	CHECK(follow_store(run.path, 1, 2, 5) && follow_store(run.path, 0, 7, 7) && follow_store(run.path, 2, 4, 6) &&
+	      follow_store(run.path, 0, 8, 8));
 	run.stop_at = 8;
 	CHECK_OK(follow_run(&run), &run.e);
 	CHECK_INT(run.warnings, 0);
@@ -102,7 +103,8 @@ TEST(damaged_file_that_is_replaced)
 
 	follow_init(&run, "damaged");
 	CHECK(follow_resume_at(&run, 3));
-	CHECK(follow_store(run.path, 0, 4, 4) && follow_store(run.path, 0, 5, 5) && rk_flip(rk_file(run.path, 0, 5, 5), 300, 1));
+	CHECK(follow_store(run.path, 0, 4, 4) && follow_store(run.path, 0, 5, 5) &&
+	      rk_flip(rk_file(run.path, 0, 5, 5), 300, 1));
 	run.on_warn = store_five;
 	run.stop_at = 5;
 	CHECK_OK(follow_run(&run), &run.e);
@@ -118,7 +120,8 @@ TEST(around_a_damaged_file)
 
 	follow_init(&run, "bypass");
 	CHECK(follow_resume_at(&run, 3));
-	CHECK(follow_store(run.path, 0, 4, 4) && follow_store(run.path, 1, 2, 6) && rk_flip(rk_file(run.path, 0, 4, 4), 300, 1));
+	CHECK(follow_store(run.path, 0, 4, 4) && follow_store(run.path, 1, 2, 6) &&
+	      rk_flip(rk_file(run.path, 0, 4, 4), 300, 1));
 	run.stop_at = 6;
 	CHECK_OK(follow_run(&run), &run.e);
 	CHECK_INT(run.warnings, 1);
@@ -224,7 +227,8 @@ TEST(killed_at_any_moment)
 	/* in the middle of following */
 	killed = true;
 	for (at = 1; killed && at < 200; at++) {
-		CHECK(rk_copy(follow_state(3), rk_path("killed.db")) && rk_write(rk_path("killed.db-txid"), "0000000000000003\n", 17));
+		CHECK(rk_copy(follow_state(3), rk_path("killed.db")) &&
+		      rk_write(rk_path("killed.db-txid"), "0000000000000003\n", 17));
 		CHECK(kill_and_resume("killed", 3, calls, at, &killed));
 	}
 	CHECK(at > 6);
@@ -236,7 +240,8 @@ TEST(killed_at_any_moment)
 TEST(failing_calls)
 {
 	static const unsigned kinds[] = {
-		OS_CALL_OPEN, OS_CALL_READ, OS_CALL_WRITE, OS_CALL_SYNC, OS_CALL_TRUNCATE, OS_CALL_NAME, OS_CALL_LOOK, OS_CALL_LOCK,
+		OS_CALL_OPEN, OS_CALL_READ, OS_CALL_WRITE, OS_CALL_SYNC, OS_CALL_TRUNCATE, OS_CALL_NAME, OS_CALL_LOOK,
+		OS_CALL_LOCK,
 	};
 	const char *path = rk_path("failing"), *output = rk_path("failing.db");
 	struct run run;
@@ -253,13 +258,15 @@ TEST(failing_calls)
 			unlink(rk_path("failing.db-txid"));
 			CHECK(!resume || follow_resume_at(&run, 3));
 			run.stop_at = STATES;
-			os_fault_set(&(struct os_fault_plan){ .mode = OS_FAULT_ONCE, .at = at, .calls = kinds[i / 2], .errnum = EIO });
+			os_fault_set(&(struct os_fault_plan){ .mode = OS_FAULT_ONCE, .at = at, .calls = kinds[i / 2],
+			                                      .errnum = EIO });
 			follow_run(&run);
 			hit = os_fault_hit();
 			os_fault_set(NULL);
 			if (run.rc != 0) {
 				CHECK(run.e.text[0] != '\0');
-				CHECK(!rk_exists(output) || follow_sidecar(output) == 3 || follow_sidecar(output) == STATES);
+				CHECK(!rk_exists(output) || follow_sidecar(output) == 3 ||
+				      follow_sidecar(output) == STATES);
 				CHECK_OK(follow_run(&run), &run.e);
 			}
 			CHECK(follow_output_is(output, STATES));

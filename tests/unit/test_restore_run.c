@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a restore writes: the newest copy of each page, every defect of a file named, progress told, and nothing left when
- * it is cancelled or a call fails.
+ * What a restore writes: the newest copy of each page, every defect of a file named, progress told, and nothing left
+ * when it is cancelled or a call fails.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -60,7 +60,8 @@ static bool fails_with(const char *path, const char *start, const char *part)
 
 	job_init(&j, path);
 	job_run(&j, 0);
-	bool ok = j.rc != 0 && strncmp(j.e.text, start, strlen(start)) == 0 && strstr(j.e.text, part) && job_left_nothing(&j);
+	bool ok = j.rc != 0 && strncmp(j.e.text, start, strlen(start)) == 0 && strstr(j.e.text, part) &&
+	          job_left_nothing(&j);
 	if (!ok)
 		printf("%s: \"%s\" instead of \"%s … %s\"\n", path, j.rc ? j.e.text : "restored", start, part);
 	job_end(&j);
@@ -126,7 +127,8 @@ TEST(another_page_size)
 	const char *path = rk_path("pagesize");
 
 	CHECK(rk_full(path, 9, 1, 3, 512, 6, 1000) && rk_pages(path, 0, 4, 4, 1024, 4, PAGES(1, 3), 2000));
-	CHECK(fails_with(path, "decode database: ltx/9/0000000000000001-0000000000000003.ltx: page size 512, but 1024", ""));
+	CHECK(fails_with(path, "decode database: ltx/9/0000000000000001-0000000000000003.ltx: page size 512, but 1024",
+	                 ""));
 }
 
 /* A file as an encoder without rules would write it. */

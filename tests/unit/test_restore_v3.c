@@ -237,7 +237,8 @@ TEST(what_is_damaged)
 	struct buf wal = { .data = NULL };
 
 	CHECK(begin("damaged") && new_wal() && put_snapshot(G, 0));
-	CHECK(sql("INSERT INTO t VALUES(1, 2)") && sql("INSERT INTO t VALUES(2, randomblob(5000))") && read_whole("-wal", &wal));
+	CHECK(sql("INSERT INTO t VALUES(1, 2)") && sql("INSERT INTO t VALUES(2, randomblob(5000))") &&
+	      read_whole("-wal", &wal));
 	/* The second transaction's last frame is torn: the last WAL still leads to the first one. */
 	wal.data[wal.len - 1] ^= 1;
 	CHECK(put(object(G, "wal", "00000000_00000000.wal.lz4"), wal.data, wal.len));
@@ -261,8 +262,8 @@ TEST(what_is_damaged)
 	                    "truncated: it ends at byte 0");
 	CHECK(put(object(G, "snapshots", "00000000.snapshot.lz4"), "no database", 11));
 	CHECK_INT(restore(), -1);
-	CHECK_STR(err.text, "decode database: generations/0123456789abcdef/snapshots/00000000.snapshot.lz4: its content is "
-	                    "not a database");
+	CHECK_STR(err.text, "decode database: generations/0123456789abcdef/snapshots/00000000.snapshot.lz4: "
+	                    "its content is not a database");
 	CHECK(nothing_left());
 	buf_free(&wal);
 	end();

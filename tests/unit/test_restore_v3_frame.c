@@ -102,7 +102,8 @@ TEST(frames_damaged_anywhere)
 				if (unpack(frame.data, frame.len, &out))
 					CHECK_INT(err.code, ERR_CORRUPT);
 				else
-					CHECK(!(flags & F_BLOCK_SUMS) && out.len == sizeof(text) && !memcmp(out.data, text, out.len));
+					CHECK(!(flags & F_BLOCK_SUMS) && out.len == sizeof(text) &&
+					      !memcmp(out.data, text, out.len));
 				frame.data[i] ^= (uint8_t)(1 << bit);
 			}
 		}

@@ -17,8 +17,10 @@ TEST(names)
 
 	CHECK(v3_parse_generation("0123456789abcdef", &generation));
 	CHECK_INT(generation, 0x0123456789abcdef);
-	CHECK(!v3_parse_generation("0123456789abcde", &generation) && !v3_parse_generation("0123456789abcdef0", &generation));
-	CHECK(!v3_parse_generation("0123456789ABCDEF", &generation) && !v3_parse_generation("0123456789abcdeg", &generation));
+	CHECK(!v3_parse_generation("0123456789abcde", &generation) &&
+	      !v3_parse_generation("0123456789abcdef0", &generation));
+	CHECK(!v3_parse_generation("0123456789ABCDEF", &generation) &&
+	      !v3_parse_generation("0123456789abcdeg", &generation));
 	CHECK(!v3_parse_generation("", &generation) && !v3_parse_generation("generations", &generation));
 	CHECK(v3_parse_snapshot("0000000f.snapshot.lz4", &index));
 	CHECK_INT(index, 15);
@@ -34,7 +36,8 @@ TEST(names)
 	CHECK(!v3_parse_segment("00000001_ffffffffffffffff.wal.lz4", &index, &offset, &digits));
 	CHECK(!v3_parse_segment("00000001_1234567.wal.lz4", &index, &offset, &digits));
 	CHECK(!v3_parse_segment("0000001_12345678.wal.lz4", &index, &offset, &digits));
-	CHECK(!v3_parse_segment("00000001", &index, &offset, &digits) && !v3_parse_segment("", &index, &offset, &digits));
+	CHECK(!v3_parse_segment("00000001", &index, &offset, &digits) &&
+	      !v3_parse_segment("", &index, &offset, &digits));
 }
 
 /* ---- which of the two formats ---- */
@@ -46,8 +49,10 @@ static struct restore_target at_ms(int64_t ms)
 
 TEST(choice_of_the_format)
 {
-	struct v3_object snapshots[] = { { .created_ms = 100 }, { .created_ms = 300 } }, segments[] = { { .created_ms = 350 } };
-	struct v3_backups old = { { snapshots, 2, 2 }, { segments, 1, 1 } }, none = { { NULL, 0, 0 }, { segments, 1, 1 } };
+	struct v3_object snapshots[] = { { .created_ms = 100 }, { .created_ms = 300 } };
+	struct v3_object segments[] = { { .created_ms = 350 } };
+	struct v3_backups old = { { snapshots, 2, 2 }, { segments, 1, 1 } };
+	struct v3_backups none = { { NULL, 0, 0 }, { segments, 1, 1 } };
 	struct replica_item items[] = { { 9, 1, 1, 200, 200 }, { 0, 2, 2, 200, 340 } };
 	struct replica_list files = { items, 2, 2 }, no_files = { NULL, 0, 0 };
 	struct restore_target t = at_ms(0), txid = { .txid = 1 };
@@ -70,7 +75,8 @@ TEST(choice_of_the_format)
 	CHECK(v3_is_better(&old, &files, &t));
 }
 
-static const char *plan_of(const struct v3_object *snapshots, int ns, const struct v3_object *segments, int n, int64_t ms)
+static const char *plan_of(const struct v3_object *snapshots, int ns, const struct v3_object *segments, int n,
+                           int64_t ms)
 {
 	static char text[ERR_TEXT_SIZE];
 	struct v3_backups b = { { .count = ns }, { .count = n } };
@@ -87,10 +93,11 @@ static const char *plan_of(const struct v3_object *snapshots, int ns, const stru
 	if (v3_plan_make(&b, &t, &plan, &err)) {
 		snprintf(text, sizeof(text), "%s", err.text);
 	} else {
-		snprintf(text, sizeof(text), "%llx/%x", (unsigned long long)plan.snapshot.generation, plan.snapshot.index);
+		snprintf(text, sizeof(text), "%llx/%x", (unsigned long long)plan.snapshot.generation,
+		         plan.snapshot.index);
 		for (int i = 0; i < plan.segments.count; i++)
-			snprintf(text + strlen(text), sizeof(text) - strlen(text), " %x_%llx", plan.segments.items[i].index,
-			         (unsigned long long)plan.segments.items[i].offset);
+			snprintf(text + strlen(text), sizeof(text) - strlen(text), " %x_%llx",
+			         plan.segments.items[i].index, (unsigned long long)plan.segments.items[i].offset);
 	}
 	v3_plan_free(&plan);
 	v3_free(&b);
