@@ -58,8 +58,8 @@ struct http_body {
 struct http_request {
 	const char *method;         /* "GET" */
 	const struct http_url *url; /* scheme, host, port decide the connection */
-	const char *target;         /* request-target as it goes over the wire (already escaped); NULL = path?query of
-	                             * url */
+	const char *target;         /* request-target as it goes over the wire (already escaped); NULL = url's path and
+	                             * query */
 	/* "Name: value\r\n" lines; Host (unless it stands in it), Content-Length and Expect are added here. */
 	const char *fields;
 	const struct http_body *body; /* may be NULL */

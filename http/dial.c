@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From a destination to a connection that requests can go over: lookup, race of the addresses, the proxy's CONNECT,
- * TLS.
+ * From a destination to a connection that requests can go over: lookup, race of the addresses, the proxy's
+ * CONNECT, TLS.
  */
 #include <assert.h>
 #include <errno.h>

@@ -115,8 +115,8 @@ static int make_header(struct writing *x, struct err *e)
 		.commit = x->scan.commit_pages,
 		.min_txid = x->txid,
 		.max_txid = x->txid,
-		/* Restores by time rely on it: a clock that was put back must not make files look older than their
-		 * base. */
+		/* Restores by time rely on it: a clock that was put back must not make files look
+		 * older than their base. */
 		.timestamp_ms = now > d->position.timestamp_ms ? now : d->position.timestamp_ms,
 		.wal_offset = proof->start,
 		.wal_size = x->scan.commit_end - proof->start,

@@ -27,8 +27,8 @@ struct os_stat {
 	uint64_t dev, ino;
 	int64_t size;
 	int64_t mtime_ms;
-	int64_t changed_ns; /* ctime: the last change of bytes or of what is recorded about the file; nobody can set
-	                     * it */
+	int64_t changed_ns; /* ctime: the last change of bytes or of what is recorded about the file;
+	                     * nobody can set it */
 	uint32_t mode;  /* permission bits only */
 	uint32_t uid, gid;
 	uint32_t links;

@@ -62,8 +62,8 @@ struct restore_options {
 	const char *output;
 	int parallelism;             /* files read at once; < 1 = 8 */
 	enum restore_check check;
-	bool replace;                /* an OUTPUT that exists stays until the new one is whole, then goes with its
-	                              * sidecars */
+	bool replace;                /* an OUTPUT that exists stays until the new one is whole, then goes
+	                              * with its sidecars */
 	struct os_owner dir_owner;   /* of parent folders that must be made; mode 0 = 0700 */
 	uint32_t file_mode;          /* 0 = 0644, umask applies */
 	bool rollback_header;        /* page 1 bytes 18, 19 = 1 (follow mode) */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * v3.h - backups of Litestream v0.3: found, chosen, made a database of (replication.md §7.4, cases.md §3.4). For
- * lib/restore.
+ * v3.h - backups of Litestream v0.3: found, chosen, made a database of (replication.md §7.4, cases.md §3.4).
+ * For lib/restore.
  *
  *   generations/GGGGGGGGGGGGGGGG/snapshots/IIIIIIII.snapshot.lz4              the database file
  *   generations/GGGGGGGGGGGGGGGG/wal/IIIIIIII_OOOOOOOO.wal.lz4                bytes of WAL number I from offset O on
