@@ -175,6 +175,8 @@ const char *err_text(const struct err *e)
 	return e ? e->text : "";
 }
 
+bool err_no_descriptor(const struct err *e) { return e->code && (e->sys == EMFILE || e->sys == ENFILE); }
+
 bool err_is(const struct err *e, enum err_code code)
 {
 	return e && e->code == code;

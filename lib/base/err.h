@@ -62,5 +62,6 @@ void err_clear(struct err *e);
 const char *err_text(const struct err *e);
 
 bool err_is(const struct err *e, enum err_code code);
+bool err_no_descriptor(const struct err *e); /* the process or the machine has too many files open */
 
 #endif

@@ -46,6 +46,11 @@ static bool fruitless(const struct db *d)
 	return d->checkpoint_retry_us && !d->synced_since_checkpoint;
 }
 
+bool db_checkpoint_presses(const struct db *d)
+{
+	return d->unchained && d->position.has_place && d->position.salt1 == d->unchained_salt1;
+}
+
 enum db_checkpoint_need db_checkpoint_need(const struct db *d)
 {
 	int64_t now = os_mono_us(), due = time_due_us(d), end = d->position.offset;
@@ -56,6 +61,8 @@ enum db_checkpoint_need db_checkpoint_need(const struct db *d)
 		return DB_CHECKPOINT_BRAKE;
 	if (end >= wal_offset(d->page_size, (uint64_t)d->o.min_checkpoint_pages))
 		return DB_CHECKPOINT_NORMAL;
+	if (db_checkpoint_presses(d))
+		return DB_CHECKPOINT_NORMAL;
 	return due && now >= due ? DB_CHECKPOINT_NORMAL : DB_CHECKPOINT_NONE;
 }
 
@@ -65,7 +72,8 @@ int64_t db_checkpoint_due_us(const struct db *d)
 
 	if (!d->r || fruitless(d) || atomic_load(&d->snapshotting))
 		return 0;
-	if (d->position.offset >= wal_offset(d->page_size, (uint64_t)d->o.min_checkpoint_pages))
+	if (d->position.offset >= wal_offset(d->page_size, (uint64_t)d->o.min_checkpoint_pages) ||
+	    db_checkpoint_presses(d))
 		due = d->checkpoint_retry_us ? d->checkpoint_retry_us : os_mono_us();
 	return due && due < d->checkpoint_retry_us ? d->checkpoint_retry_us : due;
 }

@@ -5,31 +5,36 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/base/buf.h"
 #include "lib/base/text.h"
 #include "lib/db/internal.h"
 
+/* Exactly as long as they must be: there are thousands of them. */
 static char *joined(const char *a, const char *b)
 {
-	struct buf t = { 0 };
+	size_t n = strlen(a), m = strlen(b);
+	char *out = malloc(n + m + 1);
 
-	buf_str(&t, a);
-	buf_str(&t, b);
-	if (buf_ok(&t))
-		return (char *)t.data;
-	buf_free(&t);
-	return NULL;
+	if (out) {
+		memcpy(out, a, n);
+		memcpy(out + n, b, m + 1);
+	}
+	return out;
 }
 
-static char *default_meta_path(const char *dir, const char *name)
+/* DIR/.NAME-litestream */
+static char *default_meta_path(const char *path, const char *name)
 {
-	struct buf t = { 0 };
+	static const char END[] = "-litestream";
+	size_t dir = (size_t)(name - path), n = strlen(name);
+	char *out = malloc(dir + 1 + n + sizeof(END));
 
-	buf_fmt(&t, "%s%s.%s-litestream", dir, strcmp(dir, "/") ? "/" : "", name);
-	if (buf_ok(&t))
-		return (char *)t.data;
-	buf_free(&t);
-	return NULL;
+	if (out) {
+		memcpy(out, path, dir);
+		out[dir] = '.';
+		memcpy(out + dir + 1, name, n);
+		memcpy(out + dir + 1 + n, END, sizeof(END));
+	}
+	return out;
 }
 
 static int check_options(const struct db_options *o, struct err *e)
@@ -71,12 +76,10 @@ int db_create(const struct db_options *o, struct db **out, struct err *e)
 	d->wal.fd = d->lock.fd = -1;
 	d->path = strdup(o->path);
 	d->wal_path = joined(o->path, "-wal");
-	d->shm_path = joined(o->path, "-shm");
-	d->dir_path = text_path_dir(o->path);
-	if (!d->path || !d->wal_path || !d->shm_path || !d->dir_path)
+	if (!d->path || !d->wal_path)
 		goto nomem;
 	d->name = text_path_base(d->path);
-	d->meta_path = o->meta_path ? strdup(o->meta_path) : default_meta_path(d->dir_path, d->name);
+	d->meta_path = o->meta_path ? strdup(o->meta_path) : default_meta_path(d->path, d->name);
 	if (!d->meta_path)
 		goto nomem;
 	d->l0_dir = joined(d->meta_path, "/ltx/0");
@@ -99,8 +102,6 @@ void db_free(struct db *d)
 	db_close(d);
 	free(d->path);
 	free(d->wal_path);
-	free(d->shm_path);
-	free(d->dir_path);
 	free(d->meta_path);
 	free(d->l0_dir);
 	free(d->sidecar_path);

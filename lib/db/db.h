@@ -92,7 +92,7 @@ int db_create(const struct db_options *o, struct db **out, struct err *e);
 void db_free(struct db *d);
 
 enum db_sync_flags {
-	DB_SYNC_NO_CHECKPOINT = 1, /* leave checkpoints out (the last sync before a stop) */
+	DB_SYNC_NO_CHECKPOINT = 1, /* leave checkpoints out (the last sync before a stop), but one that saves commits */
 	DB_SYNC_NO_COPY = 2, /* a full copy of a large database is not begun, but asked for (wants_copy) */
 	DB_SYNC_REST = 4, /* nothing is new, and all of the WAL can be moved to the database: let go of it (rest.c) */
 };

@@ -55,7 +55,7 @@ struct db_stamp {
 
 struct db {
 	struct db_options o;
-	char *path, *wal_path, *shm_path, *dir_path, *meta_path, *l0_dir, *sidecar_path;
+	char *path, *wal_path, *meta_path, *l0_dir, *sidecar_path;
 	const char *name; /* inside path */
 	struct replica **replicas; /* o.replicas */
 
@@ -96,6 +96,10 @@ struct db {
 	const char *snapshot_reason; /* not NULL: the next file must be a full copy, whatever the WAL says */
 	struct wal_index seen;       /* the wal-index as it stood when the last sync began */
 	bool seen_valid;
+	/* The generation with this salt holds published frames that its chain leaves out. Should all who have it open
+	 * be gone, SQLite will drop them when it recovers: so they are checkpointed at once. */
+	bool unchained;
+	uint32_t unchained_salt1;
 	bool unpublished;            /* at that time the log held frames that the index did not count yet */
 	bool synced_since_checkpoint;
 	int64_t last_checkpoint_us;
@@ -194,7 +198,10 @@ struct wal_source db_wal_source(struct db *d);
 
 /* ---- tail.c ---- */
 /* w->pages: what a scan of the old generation has found, up to its last commit. 1, 0, -1 */
-int db_tail_is_true(struct db *d, struct db_work *w, const struct db_proof *proof, uint32_t commit, struct err *e);
+int db_tail_is_true(struct db *d, struct db_work *w, const struct db_proof *proof, const struct wal_scan *s,
+                    struct err *e);
+/* Does the generation end where its chain of frames did? 1, 0 (that cannot be told), -1 */
+int db_tail_ends(struct db *d, const struct wal_scan *s, struct err *e);
 
 /* ---- copy.c: pages on their way into an LTX file ---- */
 struct db_copy {
@@ -241,6 +248,8 @@ void db_rest_look(struct db *d);
 /* ---- checkpoint.c ---- */
 enum db_checkpoint_need { DB_CHECKPOINT_NONE, DB_CHECKPOINT_NORMAL, DB_CHECKPOINT_BRAKE };
 enum db_checkpoint_need db_checkpoint_need(const struct db *d);
+/* Even the last sync before a stop makes one: what was committed is in danger without it. */
+bool db_checkpoint_presses(const struct db *d);
 /* Moves r's mark to the end of the WAL, with no instant without one; what was committed up to then is read. */
 int db_read_renew(struct db *d, struct db_work *w, int *files, struct err *e);
 /* The same where r's mark is one that makes the application's own checkpoints dear. Nobody's trouble if it fails. */

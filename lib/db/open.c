@@ -136,23 +136,16 @@ static int name_companions(struct db *d, struct err *e)
 {
 	const char *real = sqlite3_db_filename(d->r, "main");
 	size_t n = real ? strlen(real) : 0;
-	char *wal, *shm;
+	char *wal;
 
 	if (!n || (!strncmp(d->wal_path, real, n) && !strcmp(d->wal_path + n, "-wal")))
 		return 0;
 	wal = malloc(n + sizeof("-wal"));
-	shm = malloc(n + sizeof("-shm"));
-	if (!wal || !shm) {
-		free(wal);
-		free(shm);
+	if (!wal)
 		return err_nomem(e);
-	}
 	strcat(strcpy(wal, real), "-wal");
-	strcat(strcpy(shm, real), "-shm");
 	free(d->wal_path);
-	free(d->shm_path);
 	d->wal_path = wal;
-	d->shm_path = shm;
 	return 0;
 }
 
@@ -179,15 +172,32 @@ static int map_index(struct db *d, struct err *e)
 	return 0;
 }
 
+/* The wal-index's name; malloc'ed. */
+static char *shm_path(const struct db *d)
+{
+	char *path = strdup(d->wal_path);
+
+	if (path)
+		strcpy(path + strlen(path) - 3, "shm");
+	return path;
+}
+
 /* The WAL's and the wal-index's own files, as they are now. */
 static int open_wal(struct db *d, struct err *e)
 {
 	struct os_stat st;
+	char *path;
+	int rc;
 
 	if (os_file_open(&d->wal, d->wal_path, O_RDONLY, 0, e) || os_file_stat(&d->wal, &st, e))
 		return -1;
 	d->wal_inode = (struct db_inode){ st.dev, st.ino };
-	if (os_stat(d->shm_path, &st, e))
+	path = shm_path(d);
+	if (!path)
+		return err_nomem(e);
+	rc = os_stat(path, &st, e);
+	free(path);
+	if (rc)
 		return -1;
 	d->shm_inode = (struct db_inode){ st.dev, st.ino };
 	return 0;
@@ -195,12 +205,14 @@ static int open_wal(struct db *d, struct err *e)
 
 static void remember_owners(struct db *d, const struct os_stat *st)
 {
+	char *path = text_path_dir(d->path);
 	struct os_stat dir;
 
 	d->file_owner = (struct os_owner){ st->mode, st->uid, st->gid };
 	d->dir_owner = (struct os_owner){ 0700, (uint32_t)-1, (uint32_t)-1 };
-	if (!os_stat(d->dir_path, &dir, NULL))
+	if (path && !os_stat(path, &dir, NULL))
 		d->dir_owner = (struct os_owner){ dir.mode, dir.uid, dir.gid };
+	free(path);
 	for (int i = 0; i < d->o.replica_count; i++)
 		replica_set_owner(d->o.replicas[i], &d->file_owner, &d->dir_owner);
 }
@@ -302,8 +314,14 @@ static int path_is(const char *path, struct db_inode inode, struct err *e)
 int db_identity_holds(const struct db *d, struct err *e)
 {
 	int rc = path_is(d->path, d->inode, e);
+	char *path;
 
 	if (rc > 0)
 		rc = path_is(d->wal_path, d->wal_inode, e);
-	return rc > 0 ? path_is(d->shm_path, d->shm_inode, e) : rc;
+	if (rc <= 0)
+		return rc;
+	path = shm_path(d);
+	rc = path ? path_is(path, d->shm_inode, e) : err_nomem(e);
+	free(path);
+	return rc;
 }

@@ -286,6 +286,8 @@ static int check_end(struct writing *x, int64_t end, struct err *e)
 	    (s->commit_checksum.s0 != want->s0 || s->commit_checksum.s1 != want->s1))
 		return err_set(e, ERR_BUSY, "the last commit in %s is not the one that its index counts",
 		               x->d->wal_path);
+	x->d->unchained = true;
+	x->d->unchained_salt1 = x->proof->salt1;
 	log_warn("the application's SQLite left frames without a checksum in the WAL, taken as its index says",
 	         LS("system", "store"), LS("db", x->d->name), LI("frames", s->unchained));
 	return 0;
@@ -312,10 +314,10 @@ int db_write(struct db *d, struct db_work *w, const struct db_proof *p, int64_t 
 		return -1;
 	if (!everything && x.scan.commit_end == p->start)
 		return 0;
-	if (tail && (rc = db_tail_is_true(d, w, p, x.scan.commit_pages, e)) <= 0) {
+	if (tail && (rc = db_tail_is_true(d, w, p, &x.scan, e)) <= 0) {
 		if (rc < 0)
 			return -1;
-		d->snapshot_reason = "the old end of the wal cannot be told from a commit that failed";
+		d->snapshot_reason = "the old end of the wal is not proven";
 		return err_set(e, ERR_BUSY, "%s: %s", d->wal_path, d->snapshot_reason);
 	}
 	if (write_file(&x, e))

@@ -16,8 +16,8 @@ enum { BUFFER_SIZE = 64 << 10 };
 
 bool levels_is_bad(const struct levels *l, const struct replica_item *item)
 {
-	for (int i = 0; i < l->bad_count; i++) {
-		if (!replica_item_compare(&l->bad[i], item))
+	for (int i = 0; i < l->bad.count; i++) {
+		if (!replica_item_compare(&l->bad.items[i], item))
 			return true;
 	}
 	return false;
@@ -62,9 +62,7 @@ static bool mark_bad(struct levels *l, const struct replica_item *item, const st
 	          LS("db", db_name(l->db)), LS("replica", replica_type(l->replica)),
 	          LS("file", replica_item_name(name, item)), LS("error", why->text));
 	levels_lock(l);
-	room = l->bad_count < LEVELS_BAD_MAX;
-	if (room)
-		l->bad[l->bad_count++] = *item;
+	room = l->bad.count < LEVELS_BAD_MAX && !replica_list_add(&l->bad, item, NULL);
 	levels_unlock(l);
 	return room;
 }

@@ -54,8 +54,7 @@ struct levels {
 	/* A merge into [n] would have published a hole, as long as level n-1 ends at this TXID. */
 	uint64_t refused[LEVELS_ALL];
 	uint64_t heal_txid;       /* a snapshot that reaches it covers the hole; 0 = there is none */
-	struct replica_item bad[LEVELS_BAD_MAX]; /* damaged in the replica: as good as missing */
-	int bad_count;
+	struct replica_list bad;  /* damaged in the replica: as good as missing; at most LEVELS_BAD_MAX */
 	uint64_t l0_local_done;   /* with retention off: level-0 files up to it were reported */
 	int faults[LEVELS_ALL];   /* gaps and overlaps that were reported */
 	int64_t alarm_us;

@@ -34,6 +34,7 @@ void levels_free(struct levels *l)
 		return;
 	levels_manifest_drop(l);
 	replica_list_free(&l->meanwhile);
+	replica_list_free(&l->bad);
 	pthread_mutex_destroy(&l->lock);
 	pthread_mutex_destroy(&l->listing);
 	free(l);

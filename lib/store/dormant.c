@@ -118,6 +118,18 @@ void dormant_woken(struct managed *m, const struct db_sync_result *r)
 
 /* ---- without descriptors ---- */
 
+void dormant_tell_limit(struct managed *m)
+{
+	struct store *s = m->s;
+	int64_t now = os_mono_us();
+
+	if (s->starved_told_us && now - s->starved_told_us < ERROR_LOG_EVERY_US)
+		return;
+	s->starved_told_us = now;
+	log_error("limit of open files reached, databases wait until others are at rest (raise ulimit -n)",
+	          LS("system", "store"), LS("db", db_name(m->db)), LI("waiting", s->starved));
+}
+
 void dormant_starve(struct managed *m)
 {
 	struct store *s = m->s;
@@ -130,11 +142,7 @@ void dormant_starve(struct managed *m)
 		return;
 	m->starved = true;
 	s->starved++;
-	if (!s->starved_told_us || now - s->starved_told_us >= ERROR_LOG_EVERY_US) {
-		s->starved_told_us = now;
-		log_error("limit of open files reached, databases wait until others are at rest (raise ulimit -n)",
-		          LS("system", "store"), LS("db", db_name(m->db)), LI("waiting", s->starved));
-	}
+	dormant_tell_limit(m);
 	/* Whoever is quiet may let go sooner than it would. */
 	for (struct managed *other = s->first; first && other; other = other->next)
 		managed_consider(other);

@@ -233,6 +233,7 @@ void dormant_wake(struct managed *m);
 void dormant_look(struct managed *m);           /* wakes it if something has happened to it */
 void dormant_woken(struct managed *m, const struct db_sync_result *r);
 void dormant_starve(struct managed *m);
+void dormant_tell_limit(struct managed *m);     /* there are no descriptors; once in a while */
 void dormant_fed(struct managed *m);            /* it is open, or stopped */
 void dormant_room(struct store *s);             /* descriptors have become free */
 
@@ -250,6 +251,7 @@ struct task {
 	/* sync */
 	unsigned flags;
 	bool reset, was_reset;
+	bool fresh;    /* the first sync since the start, or since a rest */
 	uint32_t number;
 	int64_t ns;
 	struct db_sync_result result;

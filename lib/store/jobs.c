@@ -7,7 +7,6 @@
  * wait in a pool; the others stand in its queue. A sync first runs without leave to make a large full copy; if it needs
  * one, it goes again through the gate of copies.
  */
-#include <errno.h>
 #include <stdlib.h>
 
 #include "lib/base/log.h"
@@ -108,12 +107,15 @@ static void sync_run(struct pool_job *job)
 	}
 	if (!t->rc)
 		t->rc = db_sync(db, t->flags, &t->result, &t->why);
+	/* It could be opened, but not go on: nothing depends on its lock yet, and others need what it has taken. */
+	if (t->rc && t->fresh && err_no_descriptor(&t->why))
+		db_close(db);
 	t->ns += (os_mono_us() - began) * 1000;
 }
 
 static bool for_want_of_descriptors(const struct managed *m, const struct err *why)
 {
-	return (why->sys == EMFILE || why->sys == ENFILE) && !db_is_open(m->db);
+	return err_no_descriptor(why) && !db_is_open(m->db);
 }
 
 static void sync_failed(struct managed *m, const struct err *why)
@@ -255,6 +257,7 @@ void jobs_sync(struct managed *m, unsigned flags)
 	m->syncing = true;
 	t->flags = flags | DB_SYNC_NO_COPY;
 	t->reset = m->reset_wanted && outlets_reset_possible(m);
+	t->fresh = !m->synced_once || m->woken;
 	t->number = ++m->syncs_begun;
 	task_submit(t, m->s->pool, m->opening ? &m->s->openings : NULL, sync_run, sync_done);
 }

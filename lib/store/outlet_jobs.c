@@ -128,7 +128,9 @@ static void upload_failed(struct outlet *o, const struct task *t)
 	o->retry_us = backoff_fail(&o->errors, o->sync_interval_ms, why, &say);
 	set_error(o, why);
 	lease_refuse(o, why, &o->retry_us);
-	if (say)
+	if (err_no_descriptor(why))
+		dormant_tell_limit(o->m);
+	else if (say)
 		log_error("monitor error", LS("system", "store"), LS("db", db_name(o->m->db)), LS("replica", kind(o)),
 		          LS("error", err_text(why)));
 	store_tell(o->m, STORE_EVENT_ERROR, err_text(why));
@@ -278,7 +280,9 @@ static void levels_failed(struct outlet *o, const struct err *why)
 	if (err_is(why, ERR_CANCELLED))
 		return;
 	o->levels_retry_us = backoff_fail(&o->levels_errors, OUTLET_RETRY_MS, why, &say);
-	if (say)
+	if (err_no_descriptor(why))
+		dormant_tell_limit(o->m);
+	else if (say && !o->errors.errors) /* of a replica that takes no upload that has been told */
 		log_error("compaction error", LS("system", "store"), LS("db", db_name(o->m->db)), LS("replica", kind(o)),
 		          LS("error", err_text(why)));
 	store_tell(o->m, STORE_EVENT_ERROR, err_text(why));
@@ -398,7 +402,7 @@ void outlet_begin_levels(struct outlet *o)
 		dormant_wake(m); /* its sync asks again */
 		return;
 	}
-	if (with_db && (m->syncing || !db_is_open(m->db) || snapshot_is_taken(m)))
+	if (with_db && (m->syncing || m->sync_errors.errors || !db_is_open(m->db) || snapshot_is_taken(m)))
 		return; /* so does the job that runs, or will */
 	t = task_create(m, o);
 	if (!t)

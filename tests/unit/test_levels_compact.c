@@ -261,7 +261,7 @@ TEST(damaged_inputs)
 		CHECK(rk_flip(rk_file(k.g.replica_path, 0, (uint64_t)at, (uint64_t)at), 300, 4));
 		compact(&k, 1);
 		CHECK_INT(k.l->level[1].max_txid, at - 1);
-		CHECK_INT(k.l->bad_count, 1);
+		CHECK_INT(k.l->bad.count, 1);
 		for (int i = 0; i < 3; i++) {
 			lk_pass(&k, 20000);
 			CHECK_INT(lk_run(&k), 0);
@@ -274,7 +274,7 @@ TEST(damaged_inputs)
 		CHECK_INT(levels_covers(k.l, 1, (uint64_t)at, (uint64_t)at), 0);
 		CHECK_INT(levels_check(k.l, 1, NULL), 0);
 		CHECK(lk_restores(&k, 5, false) && lk_restores(&k, 8, false));
-		CHECK_INT(k.l->bad_count, 1);
+		CHECK_INT(k.l->bad.count, 1);
 		lk_free(&k);
 	}
 }
@@ -292,7 +292,7 @@ TEST(too_many_damaged_inputs)
 		lk_pass(&k, 400000);
 		lk_run(&k);
 	}
-	CHECK_INT(k.l->bad_count, LEVELS_BAD_MAX);
+	CHECK_INT(k.l->bad.count, LEVELS_BAD_MAX);
 	CHECK(lk_restores(&k, 12, false)); /* by the snapshot */
 	lk_free(&k);
 }
