@@ -135,7 +135,8 @@ static int merge(struct levels_merge *m, struct err *e)
 		err_clear(&why);
 		if (!levels_merge_run(m, &why)) {
 			log_warn("local copies are damaged, merged what the replica holds", LS("system", "store"),
-			         LS("db", db_name(m->l->db)), LI("level", m->inputs[0].level + 1), LS("error", local.text));
+			         LS("db", db_name(m->l->db)), LI("level", m->inputs[0].level + 1),
+			         LS("error", local.text));
 			return 0;
 		}
 	}
