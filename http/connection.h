@@ -3,8 +3,8 @@
  * connection.h - one connection of the client to a server, plain or TLS, and what the parts of the client share; for
  * this room only.
  *
- * From below: connection.c moves bytes and waits, dial.c makes connections (race.c, proxy.c, tls.c), pool.c keeps the idle
- * ones, exchange.c sends requests over them, body.c reads what comes back.
+ * From below: connection.c moves bytes and waits, dial.c makes connections (race.c, proxy.c, tls.c), pool.c keeps the
+ * idle ones, exchange.c sends requests over them, body.c reads what comes back.
  */
 #ifndef RIVULET_HTTP_CONNECTION_H
 #define RIVULET_HTTP_CONNECTION_H

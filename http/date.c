@@ -50,7 +50,8 @@ int64_t http_date_parse(const char *text)
 		return 0;
 	text += 2;
 	/* One after the other: each looks no further than where the one before was content. */
-	if ((day = number(&text, 2, ' ')) < 1 || (month = month_of(&text)) < 0 || (year = number(&text, 4, ' ')) < 1970 ||
+	if ((day = number(&text, 2, ' ')) < 1 || (month = month_of(&text)) < 0 ||
+	    (year = number(&text, 4, ' ')) < 1970 ||
 	    (hour = number(&text, 2, ':')) < 0 || (minute = number(&text, 2, ':')) < 0 ||
 	    (second = number(&text, 2, ' ')) < 0 || strcmp(text, "GMT") != 0)
 		return 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From a destination to a connection that requests can go over: lookup, race of the addresses, the proxy's CONNECT, TLS.
+ * From a destination to a connection that requests can go over: lookup, race of the addresses, the proxy's
+ * CONNECT, TLS.
  */
 #include <assert.h>
 #include <errno.h>
@@ -96,9 +97,10 @@ static int connect_to(struct http_client *c, const struct http_url *url, const a
 int proxy_refuses(const char *proxy, int status, const char *reason, struct err *e)
 {
 	if (status == 407)
-		return err_set(e, ERR_INVALID, "proxy %s wants other credentials (407): put user:password@ into its URL", proxy);
-	return err_set(e, status >= 500 ? ERR_UNAVAILABLE : ERR_INVALID, "proxy %s refuses the connection: %d %s", proxy,
-	               status, reason);
+		return err_set(e, ERR_INVALID,
+		               "proxy %s wants other credentials (407): put user:password@ into its URL", proxy);
+	return err_set(e, status >= 500 ? ERR_UNAVAILABLE : ERR_INVALID, "proxy %s refuses the connection: %d %s",
+	               proxy, status, reason);
 }
 
 static int read_connect_answer(struct http_connection *c, const char *proxy, const struct patience *p,

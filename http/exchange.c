@@ -135,7 +135,8 @@ static int hear(struct attempt *a, const struct patience *p, struct err *e)
 	if (connection_recv(c, c->in, sizeof(c->in), &got, p, e) < 0)
 		return -1;
 	if (got == 0)
-		return err_set(e, ERR_UNAVAILABLE, "read from %s: the server closed the connection before it answered", c->peer);
+		return err_set(e, ERR_UNAVAILABLE, "read from %s: the server closed the connection before it answered",
+		               c->peer);
 	/* What speaks first thing of something else will not come to an end as HTTP either. */
 	if (x->received_bytes == 0 && memcmp(c->in, "HTTP/", got < 5 ? got : 5) != 0)
 		return err_set(e, ERR_UNAVAILABLE, "answer of %s: is not HTTP", c->peer);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hosts.h - what the client remembers of the hosts it has talked to: the address family that worked, and the TLS session
- * to resume; for this room only.
+ * hosts.h - what the client remembers of the hosts it has talked to: the address family that worked, and the TLS
+ * session to resume; for this room only.
  *
  * A few slots; the one used longest ago makes room. Whoever calls holds the client's lock.
  */

@@ -5,9 +5,10 @@
  *
  * The caller feeds what the network gave, in pieces of any size; the parser keeps the head (start line and fields) in a
  * buffer of its own with a limit and gives body bytes out as pointers into the caller's piece. Everything is hostile:
- * bare CR, obs-fold, blanks before a colon, duplicate or conflicting lengths, both Content-Length and Transfer-Encoding,
- * NUL bytes and bad chunk sizes are refused, never guessed about. A line of the head may end with a bare LF (RFC 9112
- * §2.2), lines between chunks may not. No allocation but the head's buffer. Trailers and chunk extensions are dropped.
+ * bare CR, obs-fold, blanks before a colon, duplicate or conflicting lengths, both Content-Length and
+ * Transfer-Encoding, NUL bytes and bad chunk sizes are refused, never guessed about. A line of the head may end with a
+ * bare LF (RFC 9112 §2.2), lines between chunks may not. No allocation but the head's buffer. Trailers and chunk
+ * extensions are dropped.
  *
  * One thread at a time. After HTTP_ERROR the parser is of no use.
  */
@@ -72,8 +73,8 @@ enum http_event http_parse(struct http_parser *p, const uint8_t *bytes, size_t n
 enum http_event http_parse_end(struct http_parser *p, struct err *e);
 
 const char *http_text(const struct http_parser *p, uint32_t offset);
-/* A field's value by its lower-case name; several of one name are joined with ", " (RFC 9110 §5.3), but of Set-Cookie it
- * is the first; NULL = not there. */
+/* A field's value by its lower-case name; several of one name are joined with ", " (RFC 9110 §5.3), but of Set-Cookie
+ * it is the first; NULL = not there. */
 const char *http_field(const struct http_parser *p, const char *name);
 
 /* ---- pieces of URLs, shared by server routes, clients and S3 ---- */

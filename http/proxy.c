@@ -190,7 +190,8 @@ static bool entry_matches(char *entry, const struct http_url *url, const struct 
 	slash = strchr(entry, '/');
 	if (slash != NULL) {
 		*slash++ = '\0';
-		return addr != NULL && *slash != '\0' && strlen(slash) <= 3 && strspn(slash, "0123456789") == strlen(slash) &&
+		return addr != NULL && *slash != '\0' && strlen(slash) <= 3 &&
+		       strspn(slash, "0123456789") == strlen(slash) &&
 		       os_addr_literal(entry, 0, &net) && same_network(&net, addr, atoi(slash));
 	}
 	if (os_addr_literal(entry, 0, &net))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * proxy.h - which proxy a request goes through: HTTP_PROXY, HTTPS_PROXY, NO_PROXY as Go programs read them (s3.md §5.5);
- * for this room only.
+ * proxy.h - which proxy a request goes through: HTTP_PROXY, HTTPS_PROXY, NO_PROXY as Go programs read them (s3.md
+ * §5.5); for this room only.
  *
  * Read once, when a client is created; a value that cannot be meant is an error only for a request that needs it.
  */

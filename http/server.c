@@ -146,7 +146,8 @@ static bool drop_oldest(struct http_server *s)
 
 static void refuse_connection(int fd)
 {
-	static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+	static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\n"
+	                             "Content-Length: 0\r\nConnection: close\r\n\r\n";
 	size_t sent;
 
 	(void)os_net_send(fd, answer, sizeof(answer) - 1, false, &sent);
@@ -167,7 +168,8 @@ static void accept_ready(struct loop_fd *w, uint32_t events)
 		if (errnum == ECONNABORTED || (errnum != 0 && drop_oldest(s)))
 			continue;
 		if (errnum != 0) {
-			/* Nothing to give up: the kernel keeps them until something is closed, or a moment has passed. */
+			/* Nothing to give up: the kernel keeps them until something is closed,
+			 * or a moment has passed. */
 			for (int n = 0; n < s->listener_count; n++)
 				(void)loop_fd_change(s->o.loop, &s->listeners[n]->w, 0, NULL);
 			loop_timer_set(s->o.loop, &s->accept_later, os_mono_us() + ACCEPT_LATER_MS * 1000, 0);
@@ -230,7 +232,8 @@ static int add_listener(struct http_server *s, struct os_listener *socket, struc
 		return err_nomem(e);
 	}
 	*l = (struct listening){
-		.w = { .ready = accept_ready, .fd = socket->fd }, .s = s, .socket = *socket, .number = s->listener_count,
+		.w = { .ready = accept_ready, .fd = socket->fd }, .s = s, .socket = *socket,
+		.number = s->listener_count,
 	};
 	if (loop_fd_add(s->o.loop, &l->w, EPOLLIN, e) < 0) {
 		os_listener_close(&l->socket);

@@ -62,7 +62,8 @@ int http_server_port(const struct http_server *s, int listener); /* the bound TC
 void http_server_stop(struct http_server *s);
 int http_server_busy(const struct http_server *s); /* requests and streams not ended yet, answers not sent yet */
 int http_server_connections(const struct http_server *s);
-void http_server_free(struct http_server *s); /* closes everything; `gone` is called for open requests. Not from handlers */
+/* Closes everything; `gone` is called for open requests. Not from handlers. */
+void http_server_free(struct http_server *s);
 
 /* The whole answer; for HEAD its body is left out, for a raw request all but its body. fields: "Name: value\r\n" lines
  * besides Content-Length, Connection, Date, or NULL. */

@@ -4,8 +4,8 @@
  *
  * server.c has the listeners and the list of peers, server_peer.c reads requests, server_reply.c sends answers.
  *
- * Nobody frees a peer under the feet of a caller: peer_drop() closes it at once, but the struct stays until the function
- * that called a handler (peer->depth) has returned.
+ * Nobody frees a peer under the feet of a caller: peer_drop() closes it at once, but the struct stays until the
+ * function that called a handler (peer->depth) has returned.
  */
 #ifndef RIVULET_HTTP_SERVER_PARTS_H
 #define RIVULET_HTTP_SERVER_PARTS_H
@@ -93,6 +93,7 @@ void exchange_end(struct peer *p);              /* frees p->x */
 /* server_reply.c */
 void peer_flush(struct peer *p);
 void peer_continue(struct peer *p);             /* "100 Continue" */
-void peer_refuse(struct peer *p, int status, const char *fields, const char *body); /* the parser's or a limit's answer */
+/* The parser's or a limit's answer. */
+void peer_refuse(struct peer *p, int status, const char *fields, const char *body);
 
 #endif

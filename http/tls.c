@@ -90,7 +90,8 @@ static int begin(struct tls *t, const struct tls_options *o, struct err *e)
 		memcpy(t->offered_id, o->session->parameters.session_id, sizeof(t->offered_id));
 	}
 	if (br_ssl_client_reset(&t->client, o->host_is_ip ? NULL : t->host, o->session != NULL) != 1)
-		return err_set(e, ERR_INVALID, "cannot begin with %s (code %d)", t->host, br_ssl_engine_last_error(eng));
+		return err_set(e, ERR_INVALID, "cannot begin with %s (code %d)", t->host,
+		               br_ssl_engine_last_error(eng));
 	return 0;
 }
 
@@ -237,8 +238,8 @@ static int pull(struct tls *t, bool *ended, struct err *e)
 	return 1;
 }
 
-/* Both directions as far as they go without waiting: 1 something moved, 0 not, -1. A peer that has stopped listening may
- * have said something before, so what came is looked at even when sending fails. */
+/* Both directions as far as they go without waiting: 1 something moved, 0 not, -1. A peer that has stopped listening
+ * may have said something before, so what came is looked at even when sending fails. */
 static int turn(struct tls *t, unsigned state, short *events, bool *ended, struct err *e)
 {
 	int out = 0, in = 0;
@@ -357,7 +358,8 @@ int tls_send(struct tls *t, const void *bytes, size_t n, bool more, size_t *sent
 
 			if (rc < 0)
 				return -1;
-			/* What was taken is a complete record by now and goes out with the next call, also of tls_recv. */
+			/* What was taken is a complete record by now and goes out with the next call,
+			 * also of tls_recv. */
 			if (rc == 0)
 				return *sent > 0;
 		} else if (*sent < n && (state & BR_SSL_SENDAPP)) {
@@ -379,8 +381,8 @@ int tls_send(struct tls *t, const void *bytes, size_t n, bool more, size_t *sent
 }
 
 /*
- * BearSSL has no call for this, but it keeps its place in the buffers as offsets: between two records, with nothing read
- * of the next one and nothing written to the one being filled, the bytes themselves mean nothing.
+ * BearSSL has no call for this, but it keeps its place in the buffers as offsets: between two records, with nothing
+ * read of the next one and nothing written to the one being filled, the bytes themselves mean nothing.
  */
 bool tls_rest(struct tls *t)
 {

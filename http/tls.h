@@ -40,7 +40,8 @@ void tls_free(struct tls *t);
 
 /* ERR_INVALID for what another attempt will not mend (the certificate, no common cipher), else ERR_UNAVAILABLE. */
 int tls_handshake(struct tls *t, short *events, struct err *e);
-bool tls_session(const struct tls *t, struct tls_session *out); /* after the handshake; false = it cannot be continued */
+/* After the handshake; false = it cannot be continued. */
+bool tls_session(const struct tls *t, struct tls_session *out);
 bool tls_resumed(const struct tls *t);
 
 /* *got == 0: the peer has ended the stream; tls_truncated() tells whether it said so, or the connection just broke. */

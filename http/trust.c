@@ -18,7 +18,8 @@
 
 static bool same(const br_x509_trust_anchor *a, const br_x509_trust_anchor *b)
 {
-	if (a->dn.len != b->dn.len || a->pkey.key_type != b->pkey.key_type || memcmp(a->dn.data, b->dn.data, a->dn.len) != 0)
+	if (a->dn.len != b->dn.len || a->pkey.key_type != b->pkey.key_type ||
+	    memcmp(a->dn.data, b->dn.data, a->dn.len) != 0)
 		return false;
 	if (a->pkey.key_type == BR_KEYTYPE_EC)
 		return a->pkey.key.ec.qlen == b->pkey.key.ec.qlen &&

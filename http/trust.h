@@ -39,8 +39,8 @@ void trust_free(struct trust *t);
  */
 int trust_system(const struct trust **out, struct err *e);
 
-/* The roots compiled in, as records of: DN length (2 bytes, high first), DN, key type (0 = RSA, else BearSSL's number of
- * the curve), length and bytes of the modulus or the point, and for RSA length (1 byte) and bytes of the exponent.
+/* The roots compiled in, as records of: DN length (2 bytes, high first), DN, key type (0 = RSA, else BearSSL's number
+ * of the curve), length and bytes of the modulus or the point, and for RSA length (1 byte) and bytes of the exponent.
  * Made by scripts/roots.c; packed in the program, because names and numbers repeat: 10 KB less. Empty when it was built
  * without. -1 only without memory. */
 int trust_builtin(struct buf *out, struct err *e);

@@ -158,7 +158,8 @@ static int check_bytes(const struct split *s, struct err *e)
 {
 	for (const char *c = s->text; *c; c++) {
 		if ((unsigned char)*c <= ' ' || *c == 0x7f)
-			return refuse(s, e, *c == ' ' ? "invalid character \" \" in URL" : "invalid control character in URL");
+			return refuse(s, e, *c == ' ' ? "invalid character \" \" in URL" :
+			                                "invalid control character in URL");
 		if (*c == '%' && (hex(c[1]) < 0 || hex(c[2]) < 0))
 			return err_set(e, ERR_INVALID, "parse \"%s\": invalid URL escape \"%.*s\"", s->text,
 			               c[1] && c[2] ? 3 : (int)strlen(c), c);

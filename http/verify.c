@@ -175,8 +175,8 @@ static int explain_date(const struct verify *v, int64_t clock_ms, bool wrong, st
 
 	text_time_s(clock, clock_ms);
 	if (v->leaf.decoded && now_ms < from_ms)
-		return err_set(e, ERR_INVALID, "the certificate of %s is not valid before %s (the clock says %s%s)", v->host,
-		               text_time_s(when, from_ms), clock, clock_is);
+		return err_set(e, ERR_INVALID, "the certificate of %s is not valid before %s (the clock says %s%s)",
+		               v->host, text_time_s(when, from_ms), clock, clock_is);
 	if (v->leaf.decoded && now_ms > to_ms)
 		return err_set(e, ERR_INVALID, "the certificate of %s expired at %s (the clock says %s%s)", v->host,
 		               text_time_s(when, to_ms), clock, clock_is);
@@ -205,8 +205,8 @@ static int explain_untrusted(const struct verify *v, struct err *e)
 	if (v->certificates == 1 && self_signed)
 		return err_set(e, ERR_INVALID, "the certificate of %s is self-signed and not trusted by %s", v->host,
 		               v->trust->source);
-	return err_set(e, ERR_INVALID, "the certificate of %s is signed by an authority that is not trusted by %s", v->host,
-	               v->trust->source);
+	return err_set(e, ERR_INVALID, "the certificate of %s is signed by an authority that is not trusted by %s",
+	               v->host, v->trust->source);
 }
 
 int verify_explain(const struct verify *v, unsigned error, int64_t clock_ms, bool wrong, struct err *e)
@@ -219,11 +219,11 @@ int verify_explain(const struct verify *v, unsigned error, int64_t clock_ms, boo
 	case BR_ERR_X509_NOT_TRUSTED:
 		return explain_untrusted(v, e);
 	case BR_ERR_X509_DN_MISMATCH:
-		return err_set(e, ERR_INVALID, "the certificate chain of %s is broken: an issuer is not the next subject",
-		               v->host);
+		return err_set(e, ERR_INVALID,
+		               "the certificate chain of %s is broken: an issuer is not the next subject", v->host);
 	case BR_ERR_X509_CRITICAL_EXTENSION:
-		return err_set(e, ERR_INVALID, "the certificate chain of %s uses a critical extension that is not supported",
-		               v->host);
+		return err_set(e, ERR_INVALID,
+		               "the certificate chain of %s uses a critical extension that is not supported", v->host);
 	case BR_ERR_X509_NOT_CA:
 		return err_set(e, ERR_INVALID, "the certificate of %s is signed by one that is no authority", v->host);
 	case BR_ERR_X509_BAD_SIGNATURE:
@@ -232,7 +232,8 @@ int verify_explain(const struct verify *v, unsigned error, int64_t clock_ms, boo
 		return err_set(e, ERR_INVALID, "a key in the certificate chain of %s is too short", v->host);
 	case BR_ERR_X509_UNSUPPORTED:
 	case BR_ERR_X509_WRONG_KEY_TYPE:
-		return err_set(e, ERR_INVALID, "the certificate chain of %s uses an algorithm that is not supported", v->host);
+		return err_set(e, ERR_INVALID, "the certificate chain of %s uses an algorithm that is not supported",
+		               v->host);
 	case BR_ERR_X509_FORBIDDEN_KEY_USAGE:
 		return err_set(e, ERR_INVALID, "the certificate of %s is not meant for servers", v->host);
 	default:

@@ -3,9 +3,9 @@
  * verify.h - the check of a server's certificates, as an X.509 engine that BearSSL calls during a handshake; for this
  * room only.
  *
- * BearSSL's "minimal" engine does the check. This one stands in front of it for three things that it lacks: skip-verify,
- * the names and dates that a message needs, and addresses as names (iPAddress in subjectAltName, or a leaf that is
- * itself in the CA file).
+ * BearSSL's "minimal" engine does the check. This one stands in front of it for three things that it lacks:
+ * skip-verify, the names and dates that a message needs, and addresses as names (iPAddress in subjectAltName, or a leaf
+ * that is itself in the CA file).
  */
 #ifndef RIVULET_HTTP_VERIFY_H
 #define RIVULET_HTTP_VERIFY_H

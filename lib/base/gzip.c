@@ -39,7 +39,8 @@ void gzip_store(struct buf *out, const uint8_t *bytes, size_t n)
 	buf_append(out, head, sizeof(head));
 	do {
 		size_t part = n - at < 65535 ? n - at : 65535;
-		uint8_t block[5] = { at + part == n, (uint8_t)part, (uint8_t)(part >> 8), (uint8_t)~part, (uint8_t)(~part >> 8) };
+		uint8_t block[5] = { at + part == n, (uint8_t)part, (uint8_t)(part >> 8), (uint8_t)~part,
+		                     (uint8_t)(~part >> 8) };
 
 		buf_append(out, block, sizeof(block));
 		if (part)
@@ -199,8 +200,8 @@ static int read_codes(struct bits *b, struct code *literals, struct code *distan
 		if (i > total)
 			return -1;
 	}
-	return make_code(literals, lengths, literal_count) && make_code(distances, lengths + literal_count, distance_count)
-	       ? 0 : -1;
+	return make_code(literals, lengths, literal_count) &&
+	       make_code(distances, lengths + literal_count, distance_count) ? 0 : -1;
 }
 
 static int fixed_codes(struct code *literals, struct code *distances)

@@ -245,7 +245,8 @@ static void put_fields_json(struct line *l, const struct log_field *f)
 }
 
 /* Source files have harmless names. */
-static void put_source(struct line *l, const struct place *at, const char *before, const char *between, const char *after)
+static void put_source(struct line *l, const struct place *at, const char *before, const char *between,
+                       const char *after)
 {
 	char number[16];
 

@@ -44,8 +44,9 @@ bool text_parse_txid(const char *s, uint64_t *txid);
 /* Go's strconv.ParseInt(s, 0, 64): optional sign, 0x 0o 0b and leading-0 octal prefixes, `_` between digits.
  * Returns 0, ERR_INVALID "parse error" or ERR_LIMIT "value out of range". */
 int text_parse_int(const char *s, int64_t *value, struct err *e);
-/* [+-]?(digits[.digits]|.digits)([eE][+-]?digits)? and nothing else; false = not so. Exact up to 15 digits with 22 places
- * or zeros; beyond that the last bits may be off. Too large is an infinity. libc's does better, and takes 6 KB for it. */
+/* [+-]?(digits[.digits]|.digits)([eE][+-]?digits)? and nothing else; false = not so. Exact up to 15 digits with 22
+ * places or zeros; beyond that the last bits may be off. Too large is an infinity. libc's does better, and takes 6 KB
+ * for it. */
 bool text_parse_real(const char *s, double *value);
 /* Go's strconv.ParseBool: 1 t T TRUE true True 0 f F FALSE false False. */
 bool text_parse_bool(const char *s, bool *value);

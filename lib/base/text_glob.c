@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Patterns of names, read as Go's filepath.Match reads them: `*` any run of bytes but a slash, `?` one character but a
- * slash, `[a-z]` and `[^a-z]` one character of a class, `\` makes the next one plain. A class is never empty; `-` and `]`
- * in it need a backslash. Only the newest star is ever tried again: what lies before it has found its earliest place,
- * and an earlier place never spoils what follows.
+ * slash, `[a-z]` and `[^a-z]` one character of a class, `\` makes the next one plain. A class is never empty; `-` and
+ * `]` in it need a backslash. Only the newest star is ever tried again: what lies before it has found its earliest
+ * place, and an earlier place never spoils what follows.
  */
 #include <string.h>
 

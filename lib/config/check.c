@@ -13,18 +13,20 @@ int config_db_check(const struct config_db *db, struct err *e)
 	if (db->has_replica && db->has_replicas)
 		return err_set(e, ERR_INVALID, "cannot specify 'replica' and 'replicas' on a database");
 	if (db->replica_count > CONFIG_REPLICAS_MAX)
-		return err_set(e, ERR_LIMIT, "database %s has %d replicas, of %d that are possible", db->path ? db->path : db->dir,
-		               db->replica_count, CONFIG_REPLICAS_MAX);
+		return err_set(e, ERR_LIMIT, "database %s has %d replicas, of %d that are possible",
+		               db->path ? db->path : db->dir, db->replica_count, CONFIG_REPLICAS_MAX);
 	for (int i = 0; i < db->replica_count; i++) {
 		const struct config_replica *r = &db->replicas[i];
 		struct replica *none = NULL;
 
 		if (r->settings.path && replica_is_url(r->settings.path))
-			return err_set(e, ERR_INVALID, "replica path cannot be a url, please use the 'url' field instead: %s",
+			return err_set(e, ERR_INVALID,
+			               "replica path cannot be a url, please use the 'url' field instead: %s",
 			               r->settings.path);
 		if (r->age)
-			return err_set(e, ERR_INVALID, "age encryption is not currently supported, if you need encryption please "
-			                               "revert back to Litestream v0.3.x");
+			return err_set(e, ERR_INVALID,
+			               "age encryption is not currently supported, if you need encryption please "
+			               "revert back to Litestream v0.3.x");
 		if (replica_open(&r->settings, REPLICA_OPEN_CHECK, &none, e))
 			return -1;
 		replica_free(none);
@@ -106,7 +108,8 @@ static int check_files(const struct config *c, struct claims *files, struct err 
 		const struct config_db *a = files->items[i - 1].db, *b = files->items[i].db;
 
 		if (strcmp(a->path, b->path) == 0)
-			return err_set(e, ERR_INVALID, "database %s is configured twice, in lines %d and %d", a->path, a->line, b->line);
+			return err_set(e, ERR_INVALID, "database %s is configured twice, in lines %d and %d", a->path,
+			               a->line, b->line);
 	}
 	/* A file that is not there yet has no inode; whoever makes it later makes one. */
 	size_t there = 0;
@@ -126,7 +129,8 @@ static int check_files(const struct config *c, struct claims *files, struct err 
 		const struct claim *a = &files->items[i - 1], *b = &files->items[i];
 
 		if (a->dev == b->dev && a->ino == b->ino)
-			return err_set(e, ERR_INVALID, "databases %s and %s are the same file", a->db->path, b->db->path);
+			return err_set(e, ERR_INVALID, "databases %s and %s are the same file", a->db->path,
+			               b->db->path);
 	}
 	return 0;
 }
@@ -139,7 +143,8 @@ static int check_places(const struct config *c, struct claims *places, struct er
 		for (int k = 0; db->path && k < db->replica_count; k++) {
 			struct claim claim = { .db = db };
 
-			if (replica_settings_place(&db->replicas[k].settings, &claim.place, e) || add_claim(places, claim, e)) {
+			if (replica_settings_place(&db->replicas[k].settings, &claim.place, e) ||
+			    add_claim(places, claim, e)) {
 				free(claim.place);
 				return -1;
 			}
@@ -153,7 +158,8 @@ static int check_places(const struct config *c, struct claims *places, struct er
 		if (strcmp(a->place, b->place) != 0)
 			continue;
 		if (a->db == b->db)
-			return err_set(e, ERR_INVALID, "database %s has two replicas in one place: %s", a->db->path, a->place);
+			return err_set(e, ERR_INVALID, "database %s has two replicas in one place: %s", a->db->path,
+			               a->place);
 		return err_set(e, ERR_INVALID, "databases %s and %s have their replicas in one place: %s", a->db->path,
 		               b->db->path, a->place);
 	}
@@ -170,7 +176,8 @@ static int check_folders(const struct config *c, struct err *e)
 			const struct config_db *b = &c->dbs[k];
 
 			if (b->dir && strcmp(a->dir, b->dir) == 0 && strcmp(a->pattern, b->pattern) == 0)
-				return err_set(e, ERR_INVALID, "directory %s with pattern %s is configured twice, in lines %d and %d",
+				return err_set(e, ERR_INVALID,
+				               "directory %s with pattern %s is configured twice, in lines %d and %d",
 				               a->dir, a->pattern, a->line, b->line);
 		}
 	}

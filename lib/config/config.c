@@ -46,7 +46,8 @@ static int finish(struct config *c, struct config_replica *global, const struct 
 	for (int i = 0; i < c->db_count; i++) {
 		struct config_db *db = &c->dbs[i];
 
-		if (expand_text(c, x, &db->dir, e) || expand_text(c, x, &db->meta_path, e) || expand_text(c, x, &db->meta_dir, e))
+		if (expand_text(c, x, &db->dir, e) || expand_text(c, x, &db->meta_path, e) ||
+		    expand_text(c, x, &db->meta_dir, e))
 			return -1;
 	}
 	return 0;

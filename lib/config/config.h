@@ -2,9 +2,9 @@
 /*
  * config.h - the configuration file, read, checked, and made one struct.
  *
- * The file is Litestream's (control.md §4 of the project's specification): YAML, so JSON too, with $NAME replaced by the
- * environment, unknown keys ignored, and its messages word for word. What it says at the top level about replicas is a
- * default for each of them. Keys of ours: `idle-timeout` (global and per database), `lease` (replica), and several
+ * The file is Litestream's (control.md §4 of the project's specification): YAML, so JSON too, with $NAME replaced by
+ * the environment, unknown keys ignored, and its messages word for word. What it says at the top level about replicas
+ * is a default for each of them. Keys of ours: `idle-timeout` (global and per database), `lease` (replica), and several
  * elements in `replicas`.
  *
  * The text is foreign: its size, depth, number of nodes and what its aliases expand to are bounded, and each bound says
@@ -100,13 +100,13 @@ struct config_context {
 };
 
 /*
- * Reads and validates. The messages are those of control.md §4.3 and §4.10, one of them, the first in its order. Fills c
- * only when it returns 0. `config file not found: PATH`.
+ * Reads and validates. The messages are those of control.md §4.3 and §4.10, one of them, the first in its order. Fills
+ * c only when it returns 0. `config file not found: PATH`.
  */
 int config_load(const char *path, bool expand_env, struct config *c, struct err *e);
 int config_parse(const char *text, size_t n, const struct config_context *context, struct config *c, struct err *e);
-/* The file that the command line stands for: one database, one replica, everything else as by default. replica: its URL, or
- * with is_path the path of a folder. path is made absolute. */
+/* The file that the command line stands for: one database, one replica, everything else as by default. replica: its
+ * URL, or with is_path the path of a folder. path is made absolute. */
 int config_of_words(const char *path, const char *replica, bool is_path, const struct config_context *context,
                     struct config *c, struct err *e);
 void config_free(struct config *c);
@@ -114,15 +114,15 @@ void config_free(struct config *c);
 /* The replicas of one entry: how many there are, and what each says (replica_open's messages). */
 int config_db_check(const struct config_db *db, struct err *e);
 /*
- * What concerns several entries: all of the above, in the order of the file, and that no two entries are one file (by name
- * or by inode) or keep their backups at one place. Both are named.
+ * What concerns several entries: all of the above, in the order of the file, and that no two entries are one file (by
+ * name or by inode) or keep their backups at one place. Both are named.
  */
 int config_check(const struct config *c, struct err *e);
 
 /*
  * The entry that looks after the database at `path` (absolute and clean), NULL when none does. An entry with that path
- * wins; else the first folder entry that would take a file of that name, *relative is then the name below its folder, which
- * points into path; otherwise NULL.
+ * wins; else the first folder entry that would take a file of that name, *relative is then the name below its folder,
+ * which points into path; otherwise NULL.
  */
 const struct config_db *config_find(const struct config *c, const char *path, const char **relative);
 
@@ -133,8 +133,8 @@ const struct config_db *config_find(const struct config *c, const char *path, co
 int config_db_meta(const struct config_db *db, const char *relative, char **out, struct err *e);
 
 /*
- * One number for everything that an entry says, so that what a changed file changes can be told from the rest. Two files
- * that say the same in other words have the same number.
+ * One number for everything that an entry says, so that what a changed file changes can be told from the rest. Two
+ * files that say the same in other words have the same number.
  */
 uint64_t config_db_identity(const struct config_db *db);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A map of the tree into a struct, by a table of keys. Unknown keys are passed over; of a key written twice the last one
- * counts; what a `<<` merges in counts only where the map itself says nothing. A value of the wrong type is noted and
- * reading goes on, so that one message tells all of them, as Go's yaml.v2 does.
+ * A map of the tree into a struct, by a table of keys. Unknown keys are passed over; of a key written twice the last
+ * one counts; what a `<<` merges in counts only where the map itself says nothing. A value of the wrong type is noted
+ * and reading goes on, so that one message tells all of them, as Go's yaml.v2 does.
  */
 #include <string.h>
 
@@ -239,7 +239,8 @@ static int read_pairs(struct decoder *d, const struct tree_node *map, const stru
                       struct err *e);
 
 /* Of several merged maps the first that has a key wins: so the last is read first. */
-static int merge(struct decoder *d, const struct tree_node *n, const struct config_key *table, void *base, struct err *e)
+static int merge(struct decoder *d, const struct tree_node *n, const struct config_key *table, void *base,
+                 struct err *e)
 {
 	const struct tree_node *item;
 
@@ -287,8 +288,8 @@ static int read_pairs(struct decoder *d, const struct tree_node *map, const stru
 	return 0;
 }
 
-int decode_map(struct decoder *d, const struct tree_node *n, const struct config_key *table, void *base, const char *type,
-               struct err *e)
+int decode_map(struct decoder *d, const struct tree_node *n, const struct config_key *table, void *base,
+               const char *type, struct err *e)
 {
 	n = decode_follow(n);
 	if (n->kind == TREE_MAP)

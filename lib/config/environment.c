@@ -20,8 +20,8 @@ static bool is_special(char c)
 }
 
 /*
- * What stands behind a dollar. *len: length of the name, 0 = none; the result is how many bytes it takes with its braces:
- * 0 = the dollar is only a dollar, else the name (or, without one, a broken pair of braces) goes.
+ * What stands behind a dollar. *len: length of the name, 0 = none; the result is how many bytes it takes with its
+ * braces: 0 = the dollar is only a dollar, else the name (or, without one, a broken pair of braces) goes.
  */
 static size_t find_name(const char *s, size_t n, const char **name, size_t *len)
 {

@@ -82,13 +82,14 @@ static uint64_t add_replica(uint64_t crc, const struct config_replica *r)
 {
 	const struct replica_settings *s = &r->settings;
 	const char *const texts[] = {
-		s->type, s->url, s->path, s->name, s->bucket, s->region, s->endpoint, s->access_key_id, s->secret_access_key,
-		s->session_token, s->storage_class, s->sse_customer_algorithm, s->sse_customer_key, s->sse_customer_key_path,
-		s->sse_customer_key_md5, s->sse_kms_key_id, s->host, s->user, s->webdav_url, s->client_cert, s->client_key,
+		s->type, s->url, s->path, s->name, s->bucket, s->region, s->endpoint,
+		s->access_key_id, s->secret_access_key, s->session_token, s->storage_class,
+		s->sse_customer_algorithm, s->sse_customer_key, s->sse_customer_key_path, s->sse_customer_key_md5,
+		s->sse_kms_key_id, s->host, s->user, s->webdav_url, s->client_cert, s->client_key,
 	};
 	const int64_t numbers[] = {
-		s->force_path_style, s->sign_payload, s->require_content_md5, s->skip_verify, s->part_size, s->concurrency,
-		s->lease, r->sync_interval_ns, r->max_sync_ltx_files, r->auto_recover, r->age,
+		s->force_path_style, s->sign_payload, s->require_content_md5, s->skip_verify, s->part_size,
+		s->concurrency, s->lease, r->sync_interval_ns, r->max_sync_ltx_files, r->auto_recover, r->age,
 	};
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)

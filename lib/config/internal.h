@@ -87,8 +87,8 @@ int decode_keep(struct decoder *d, const struct tree_node *n, const char **value
 /* Counts against CONFIG_VISITS_MAX. */
 int decode_visit(struct decoder *d, struct err *e);
 /* Every key of the map that the table knows; type names the struct in complaints. 0 also when there were complaints. */
-int decode_map(struct decoder *d, const struct tree_node *n, const struct config_key *table, void *base, const char *type,
-               struct err *e);
+int decode_map(struct decoder *d, const struct tree_node *n, const struct config_key *table, void *base,
+               const char *type, struct err *e);
 
 /* ---- keys.c ---- */
 #define CONFIG_UNSET INT64_MIN

@@ -59,14 +59,16 @@ static const struct config_key settings_keys[] = {
 	R("client-cert", KEY_TEXT, settings.client_cert, true),
 	R("client-key", KEY_TEXT, settings.client_key, true),
 	{ .name = "age", .type = KEY_OTHER, .read = read_age },
-	/* Of kinds that are not built: the types are checked, so that a file is wrong here where it is wrong elsewhere. */
+	/* Of kinds that are not built: the types are checked,
+	 * so that a file is wrong here where it is wrong elsewhere. */
 	R_DROPPED("account-name", KEY_TEXT), R_DROPPED("account-key", KEY_TEXT), R_DROPPED("sas-token", KEY_TEXT),
 	R_DROPPED("password", KEY_TEXT), R_DROPPED("key-path", KEY_TEXT), R_DROPPED("host-key", KEY_TEXT),
 	R_DROPPED("concurrent-writes", KEY_TRI), R_DROPPED("webdav-username", KEY_TEXT),
 	R_DROPPED("webdav-password", KEY_TEXT), R_DROPPED("jwt", KEY_TEXT), R_DROPPED("seed", KEY_TEXT),
 	R_DROPPED("creds", KEY_TEXT), R_DROPPED("nkey", KEY_TEXT), R_DROPPED("username", KEY_TEXT),
 	R_DROPPED("token", KEY_TEXT), R_DROPPED("tls", KEY_TRI), R_DROPPED("root-cas", KEY_ANY),
-	R_DROPPED("max-reconnects", KEY_INT), R_DROPPED("reconnect-wait", KEY_DURATION), R_DROPPED("timeout", KEY_DURATION),
+	R_DROPPED("max-reconnects", KEY_INT), R_DROPPED("reconnect-wait", KEY_DURATION),
+	R_DROPPED("timeout", KEY_DURATION),
 	{ .type = KEY_END },
 };
 
@@ -408,7 +410,8 @@ static const struct config defaults = {
 /* Texts that a null made NULL. */
 static void refill_texts(struct config *c)
 {
-	const char **texts[] = { &c->addr, &c->mcp_addr, &c->exec, &c->heartbeat_url, &c->logging.level, &c->logging.type };
+	const char **texts[] = { &c->addr, &c->mcp_addr, &c->exec, &c->heartbeat_url, &c->logging.level,
+	                         &c->logging.type };
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		if (!*texts[i])

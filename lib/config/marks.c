@@ -58,7 +58,8 @@ static int next(struct walk *w)
 
 static bool at_scalar(const struct walk *w, const char *text)
 {
-	return w->event.type == YAML_SCALAR_EVENT && (!text || strcmp((const char *)w->event.data.scalar.value, text) == 0);
+	return w->event.type == YAML_SCALAR_EVENT &&
+	       (!text || strcmp((const char *)w->event.data.scalar.value, text) == 0);
 }
 
 /* The node that begins with the current event, to its end; its last bracket or scalar is noted. */

@@ -313,7 +313,8 @@ static int edit(const struct config_context *x, const char *path, bool enabled, 
 	if (rc == 0)
 		rc = config_edit_enabled(buf_text(&text), text.len, x, path, enabled, &changed, &found, e);
 	if (rc == 0)
-		rc = config_edit_append(buf_text(old), old->len, buf_text(&changed), changed.len, x, path, out, &found, e);
+		rc = config_edit_append(buf_text(old), old->len, buf_text(&changed), changed.len, x, path, out, &found,
+		                        e);
 	if (rc == 0 && found)
 		rc = verify(x, path, enabled, out, e);
 	buf_free(&text);

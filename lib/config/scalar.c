@@ -41,8 +41,10 @@ static bool parse_number(const char *text, struct scalar *out)
 struct scalar scalar_resolve(const struct tree_node *n)
 {
 	static const char *const nothing[] = { "", "~", "null", "Null", "NULL", NULL };
-	static const char *const yes[] = { "y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "true", "True", "TRUE", NULL };
-	static const char *const no[] = { "n", "N", "no", "No", "NO", "off", "Off", "OFF", "false", "False", "FALSE", NULL };
+	static const char *const yes[] = { "y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "true", "True", "TRUE",
+	                                   NULL };
+	static const char *const no[] = { "n", "N", "no", "No", "NO", "off", "Off", "OFF", "false", "False", "FALSE",
+	                                  NULL };
 	struct scalar s = { .type = SCALAR_TEXT };
 	bool text = n->tag ? strcmp(n->tag, YAML_TAG_TEXT) == 0 : !n->plain;
 

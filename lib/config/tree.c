@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From libyaml's events to a tree. Nothing is recursive: the way down is an array, so that no text can use up the stack.
- * Messages are worded and placed as Go's yaml.v2, whose parser is a translation of libyaml, has them.
+ * From libyaml's events to a tree. Nothing is recursive: the way down is an array, so that no text can use up the
+ * stack. Messages are worded and placed as Go's yaml.v2, whose parser is a translation of libyaml, has them.
  */
 #include <string.h>
 #include <yaml.h>
@@ -163,7 +163,8 @@ static int on_event(struct builder *b, const yaml_event_t *event, struct err *e)
 	case YAML_ALIAS_EVENT:
 		return on_alias(b, event, e);
 	case YAML_SEQUENCE_START_EVENT:
-		return on_begin(b, event, TREE_LIST, event->data.sequence_start.anchor, event->data.sequence_start.tag, e);
+		return on_begin(b, event, TREE_LIST, event->data.sequence_start.anchor, event->data.sequence_start.tag,
+		                e);
 	case YAML_MAPPING_START_EVENT:
 		return on_begin(b, event, TREE_MAP, event->data.mapping_start.anchor, event->data.mapping_start.tag, e);
 	case YAML_SEQUENCE_END_EVENT:

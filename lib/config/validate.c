@@ -24,7 +24,8 @@ static const char *db_label(const struct config_db *db)
 static int check_times(const struct config *c, struct err *e)
 {
 	if (c->snapshot_interval_ns <= 0)
-		return bad_duration("snapshot.interval", "snapshot interval must be greater than 0", c->snapshot_interval_ns, e);
+		return bad_duration("snapshot.interval", "snapshot interval must be greater than 0",
+		                    c->snapshot_interval_ns, e);
 	if (c->snapshot_retention_ns <= 0)
 		return bad_duration("snapshot.retention", "snapshot retention must be greater than 0",
 		                    c->snapshot_retention_ns, e);
@@ -34,7 +35,8 @@ static int check_times(const struct config *c, struct err *e)
 		return bad_duration("l0-retention-check-interval", "l0 retention check interval must be greater than 0",
 		                    c->l0_check_interval_ns, e);
 	if (c->shutdown_timeout_ns < 0)
-		return bad_duration("shutdown-sync-timeout", "shutdown-sync-timeout must be >= 0", c->shutdown_timeout_ns, e);
+		return bad_duration("shutdown-sync-timeout", "shutdown-sync-timeout must be >= 0",
+		                    c->shutdown_timeout_ns, e);
 	if (c->shutdown_interval_ns <= 0)
 		return bad_duration("shutdown-sync-interval", "shutdown sync interval must be greater than 0",
 		                    c->shutdown_interval_ns, e);
@@ -46,7 +48,8 @@ static int check_heartbeat_and_levels(const struct config *c, struct err *e)
 	const char *url = c->heartbeat_url;
 
 	if (*url && strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0)
-		return err_set(e, ERR_INVALID, "heartbeat-url: heartbeat URL must be a valid HTTP or HTTPS URL (got %s)", url);
+		return err_set(e, ERR_INVALID,
+		               "heartbeat-url: heartbeat URL must be a valid HTTP or HTTPS URL (got %s)", url);
 	if (c->heartbeat_interval_ns < MINUTE_NS)
 		return bad_duration("heartbeat-interval", "heartbeat interval must be at least 1 minute",
 		                    c->heartbeat_interval_ns, e);
@@ -55,7 +58,8 @@ static int check_heartbeat_and_levels(const struct config *c, struct err *e)
 
 		err_set(&field, ERR_INVALID, "levels[%d].interval", i);
 		if (c->level_interval_ns[i] <= 0)
-			return bad_duration(field.text, "compaction interval must be greater than 0", c->level_interval_ns[i], e);
+			return bad_duration(field.text, "compaction interval must be greater than 0",
+			                    c->level_interval_ns[i], e);
 	}
 	return 0;
 }
@@ -86,11 +90,13 @@ static int check_entry(const struct config_db *db, int number, struct err *e)
 		return err_set(e, ERR_INVALID, "database config #%d: %s", number, fault);
 	if (db->snapshot_interval_ns <= 0 && db->snapshot_interval_ns != CONFIG_UNSET) {
 		err_set(&field, ERR_INVALID, "dbs[%s].snapshot.interval", label);
-		return bad_duration(field.text, "snapshot interval must be greater than 0", db->snapshot_interval_ns, e);
+		return bad_duration(field.text, "snapshot interval must be greater than 0", db->snapshot_interval_ns,
+		                    e);
 	}
 	if (db->snapshot_retention_ns <= 0 && db->snapshot_retention_ns != CONFIG_UNSET) {
 		err_set(&field, ERR_INVALID, "dbs[%s].snapshot.retention", label);
-		return bad_duration(field.text, "snapshot retention must be greater than 0", db->snapshot_retention_ns, e);
+		return bad_duration(field.text, "snapshot retention must be greater than 0", db->snapshot_retention_ns,
+		                    e);
 	}
 	for (int i = 0; i < db->replica_count; i++) {
 		if (db->replicas[i].sync_interval_ns > 0)
@@ -99,7 +105,8 @@ static int check_entry(const struct config_db *db, int number, struct err *e)
 			err_set(&field, ERR_INVALID, "dbs[%s].replicas[%d].sync-interval", label, i);
 		else
 			err_set(&field, ERR_INVALID, "dbs[%s].replica.sync-interval", label);
-		return bad_duration(field.text, "sync interval must be greater than 0", db->replicas[i].sync_interval_ns, e);
+		return bad_duration(field.text, "sync interval must be greater than 0",
+		                    db->replicas[i].sync_interval_ns, e);
 	}
 	return 0;
 }
@@ -141,8 +148,8 @@ static int promote(struct promotion *p, const struct config_db *db, int64_t ns, 
 	if (ns == CONFIG_UNSET)
 		return 0;
 	if (p->ns != CONFIG_UNSET && p->ns != ns)
-		return err_set(e, ERR_INVALID, "conflicting database snapshot %ss: %s has %s, %s has %s", p->what, p->label,
-		               text_duration(first, p->ns), db_label(db), text_duration(second, ns));
+		return err_set(e, ERR_INVALID, "conflicting database snapshot %ss: %s has %s, %s has %s", p->what,
+		               p->label, text_duration(first, p->ns), db_label(db), text_duration(second, ns));
 	p->ns = ns;
 	p->label = db_label(db);
 	return 0;

@@ -2,8 +2,8 @@
 /*
  * checkpoint.c - moving frames into the database and restarting the WAL, without loss and without keeping writers.
  *
- *   1. The bulk, while r keeps its transaction: r's mark is moved to the end of what was read, w backfills up to it with
- *      the fsyncs that this takes. Nobody waits. Repeated while the rest is large and shrinking.
+ *   1. The bulk, while r keeps its transaction: r's mark is moved to the end of what was read, w backfills up to it
+ *      with the fsyncs that this takes. Nobody waits. Repeated while the rest is large and shrinking.
  *   2. The seal: w begins a write transaction (the barrier; applications need a busy timeout for these milliseconds).
  *      What was committed meanwhile is read: now every frame is in a file of ours.
  *   3. r gives its transaction up, backfills the small rest, takes its transaction again at once. Nothing can be
@@ -72,13 +72,14 @@ int64_t db_checkpoint_due_us(const struct db *d)
 
 	if (!d->r || fruitless(d) || atomic_load(&d->snapshotting))
 		return 0;
-	if (d->position.offset >= wal_offset(d->page_size, (uint64_t)d->o.min_checkpoint_pages) || db_checkpoint_presses(d))
+	if (d->position.offset >= wal_offset(d->page_size, (uint64_t)d->o.min_checkpoint_pages) ||
+	    db_checkpoint_presses(d))
 		due = d->checkpoint_retry_us ? d->checkpoint_retry_us : os_mono_us();
 	return due && due < d->checkpoint_retry_us ? d->checkpoint_retry_us : due;
 }
 
-/* w reads while r begins anew. What was committed up to then is read before w lets go, so that a mark 0 of r's has nothing
- * unread behind it. */
+/* w reads while r begins anew. What was committed up to then is read before w lets go, so that a mark 0 of r's has
+ * nothing unread behind it. */
 int db_read_renew(struct db *d, struct db_work *w, int *files, struct err *e)
 {
 	int rc;
@@ -129,8 +130,8 @@ static void log_result(const struct db *d, int frames, int backfilled)
 }
 
 /*
- * Backfills through c as far as readers allow. An application with autocheckpoint is often checkpointing at this moment:
- * only one at a time can, so its end is waited for. *rest: frames that are still to be backfilled.
+ * Backfills through c as far as readers allow. An application with autocheckpoint is often checkpointing at this
+ * moment: only one at a time can, so its end is waited for. *rest: frames that are still to be backfilled.
  */
 static int backfill(struct db *d, sqlite3 *c, int wait_ms, uint32_t *rest, struct err *e)
 {

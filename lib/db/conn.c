@@ -2,10 +2,10 @@
 /*
  * conn.c - the two SQLite connections of a database, and what is asked of them.
  *
- * r holds the read transaction that keeps the WAL from being restarted; w writes (the bump), blocks writers for a moment
- * (the barrier) and checkpoints. No statement here loads the schema: `PRAGMA user_version` reads page 1, its setter
- * writes page 1, a checkpoint is an API call. Cache size, synchronous and lookaside are compile-time settings of the
- * SQLite we link (Makefile), because the pragmas would load the schema.
+ * r holds the read transaction that keeps the WAL from being restarted; w writes (the bump), blocks writers for a
+ * moment (the barrier) and checkpoints. No statement here loads the schema: `PRAGMA user_version` reads page 1, its
+ * setter writes page 1, a checkpoint is an API call. Cache size, synchronous and lookaside are compile-time settings of
+ * the SQLite we link (Makefile), because the pragmas would load the schema.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -22,8 +22,8 @@ int db_library_check(struct err *e)
 
 	if (version < 3051003 || version == 3052000)
 		return err_set(e, ERR_INVALID,
-		               "SQLite %s has the WAL-reset fault, which a replicator provokes: 3.51.3 or later is needed (not 3.52.0)",
-		               sqlite3_libversion());
+		               "SQLite %s has the WAL-reset fault, which a replicator provokes: 3.51.3 or later is "
+		               "needed (not 3.52.0)", sqlite3_libversion());
 	return 0;
 }
 
@@ -93,7 +93,8 @@ int db_conn_open(struct db *d, sqlite3 **out, struct err *e)
 		goto fail;
 	}
 	if (sqlite3_db_readonly(c, "main") == 1) {
-		err_set(e, ERR_SYSTEM, "%s cannot be written by this user: replication needs that for its locks", d->path);
+		err_set(e, ERR_SYSTEM, "%s cannot be written by this user: replication needs that for its locks",
+		        d->path);
 		goto fail;
 	}
 	sqlite3_busy_handler(c, wait_for_lock, d);
@@ -109,8 +110,8 @@ fail:
 }
 
 /*
- * SQLite opens the database, then the WAL, each by its name. Were they exchanged in between, w would write to the log of
- * one database what belongs to another: so both are opened by a read, and looked at, before w may write.
+ * SQLite opens the database, then the WAL, each by its name. Were they exchanged in between, w would write to the log
+ * of one database what belongs to another: so both are opened by a read, and looked at, before w may write.
  */
 int db_conn_writer(struct db *d, struct err *e)
 {
@@ -243,7 +244,8 @@ int db_index_read(struct db *d, struct wal_index *index, struct err *e)
 		if (wal_index_read(d->index, index))
 			return 0;
 		if (i == 20) {
-			if (db_conn_writer(d, e) || db_exec(d->w, "BEGIN; PRAGMA user_version; ROLLBACK", "repair wal-index", e))
+			if (db_conn_writer(d, e) ||
+			    db_exec(d->w, "BEGIN; PRAGMA user_version; ROLLBACK", "repair wal-index", e))
 				return -1;
 		} else if (i > 4) {
 			os_sleep_ms(1);

@@ -27,8 +27,8 @@ int db_copy_file_page(struct db_copy *c, uint32_t pgno, struct err *e)
 		if (at + n > size)
 			n = size - at;
 		if (n < (int64_t)c->page_size)
-			return err_set(e, ERR_CORRUPT, "page %u of %s is neither in the WAL nor in the file", (unsigned)pgno,
-			               c->path);
+			return err_set(e, ERR_CORRUPT, "page %u of %s is neither in the WAL nor in the file",
+			               (unsigned)pgno, c->path);
 		n -= n % c->page_size;
 		if (db_handle_read(c->file, c->path, c->w->buffer, (int)n, at, e))
 			return -1;

@@ -3,10 +3,10 @@
  * db.h - one managed database: from committed transactions in its WAL to LTX files in its meta directory.
  *
  * While a database is open, a connection of ours holds a read transaction, so that nobody can restart the WAL over
- * frames that were not read. A sync copies what was committed since the last one into one level-0 LTX file; a checkpoint
- * moves frames into the database and restarts the WAL, seldom and without keeping writers waiting (checkpoint.c).
- * Nothing is ever written to the database but its own user_version (bump) and what a checkpoint moves; the schema is
- * never loaded, so memory does not depend on it.
+ * frames that were not read. A sync copies what was committed since the last one into one level-0 LTX file; a
+ * checkpoint moves frames into the database and restarts the WAL, seldom and without keeping writers waiting
+ * (checkpoint.c). Nothing is ever written to the database but its own user_version (bump) and what a checkpoint moves;
+ * the schema is never loaded, so memory does not depend on it.
  *
  * The rule that everything rests on (prove.c): a file continues the history only if that is *proven*; otherwise it is a
  * full copy with the next TXID. TXIDs only grow and are never used twice for different content.
@@ -44,8 +44,8 @@ struct db_newest {
 struct db_options {
 	const char *path;               /* absolute and clean */
 	const char *meta_path;          /* NULL = DIR/.NAME-litestream */
-	/* Asked once, and anew when local files have vanished, whether one is ahead of us: the next TXID lies behind them
-	 * all. Borrowed; the array is copied. One that does not answer is passed over if another does. */
+	/* Asked once, and anew when local files have vanished, whether one is ahead of us: the next TXID lies behind
+	 * them all. Borrowed; the array is copied. One that does not answer is passed over if another does. */
 	struct replica *const *replicas;
 	int replica_count;
 	/* Asks one of them, by a listing that the owner makes use of too; in a job. NULL = by a listing of its own. */
@@ -114,8 +114,8 @@ struct db_sync_result {
 enum { DB_COPY_SMALL = 4 << 20 }; /* a database up to this size is copied whatever DB_SYNC_NO_COPY says */
 
 /*
- * Opens the database if need be, copies everything committed into LTX files, then checkpoints if one is due. Nothing new
- * means no file. Errors leave all state as it was proven last; the next call starts from there.
+ * Opens the database if need be, copies everything committed into LTX files, then checkpoints if one is due. Nothing
+ * new means no file. Errors leave all state as it was proven last; the next call starts from there.
  */
 int db_sync(struct db *d, unsigned flags, struct db_sync_result *r, struct err *e);
 
@@ -136,7 +136,8 @@ bool db_changed(struct db *d);
  * at names, nothing is opened. Always true when it does not rest.
  */
 bool db_stirred(const struct db *d);
-/* Under the same rule: bytes of published WAL behind the last sync (for syncs that are due by size); 0 when not open. */
+/* Under the same rule: bytes of published WAL behind the last sync (for syncs that are due by size);
+ * 0 when not open. */
 int64_t db_unread_bytes(struct db *d);
 
 /* ---- facts; valid between jobs ---- */

@@ -4,10 +4,10 @@
  * the metrics (§6.2).
  *
  * The engine notes each step under a lock of its own that is never held across anything that waits, so any thread gets
- * an answer while a sync hangs in a dead disk. Each operation begins a new record; the last one stays when it has ended.
- * The names of the phases are Litestream's where a step of ours is the same; the steps it has and we have not
- * (checkpoint_snapshot_boundary, …) never appear. A checkpoint reads what was committed meanwhile: its record then shows
- * phases of a sync.
+ * an answer while a sync hangs in a dead disk. Each operation begins a new record; the last one stays when it has
+ * ended. The names of the phases are Litestream's where a step of ours is the same; the steps it has and we have not
+ * (checkpoint_snapshot_boundary, …) never appear. A checkpoint reads what was committed meanwhile: its record then
+ * shows phases of a sync.
  */
 #ifndef RIVULET_DB_DIAG_H
 #define RIVULET_DB_DIAG_H

@@ -57,7 +57,8 @@ int db_inode_claim(struct db_inode inode, const char *path, struct err *e)
 	while (*(slot = slot_of(inode)) && !(*slot)->path)
 		pthread_cond_wait(&looked, &table_lock);
 	if (*slot)
-		rc = err_set(e, ERR_EXISTS, "%s is the same file as %s, which is replicated already", path, (*slot)->path);
+		rc = err_set(e, ERR_EXISTS, "%s is the same file as %s, which is replicated already", path,
+		             (*slot)->path);
 	else
 		*slot = fresh;
 	pthread_mutex_unlock(&table_lock);

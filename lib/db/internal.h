@@ -27,7 +27,8 @@ struct db_position {
 	int64_t offset;  /* end of the WAL range that was read */
 	uint32_t salt1, salt2;
 	int64_t timestamp_ms;
-	/* Remembered, or read from the sidecar; without it (Litestream's files) the WAL's frame is compared by its page. */
+	/* Remembered, or read from the sidecar; without it (Litestream's files)
+	 * the WAL's frame is compared by its page. */
 	bool has_checksum;
 	bool big_endian;
 	struct wal_checksum checksum; /* of the WAL up to offset */
@@ -95,8 +96,8 @@ struct db {
 	const char *snapshot_reason; /* not NULL: the next file must be a full copy, whatever the WAL says */
 	struct wal_index seen;       /* the wal-index as it stood when the last sync began */
 	bool seen_valid;
-	/* The generation with this salt holds published frames that its chain leaves out. Should all who have it open be
-	 * gone, SQLite will drop them when it recovers: so they are checkpointed at once. */
+	/* The generation with this salt holds published frames that its chain leaves out. Should all who have it open
+	 * be gone, SQLite will drop them when it recovers: so they are checkpointed at once. */
 	bool unchained;
 	uint32_t unchained_salt1;
 	bool unpublished;            /* at that time the log held frames that the index did not count yet */
@@ -234,7 +235,8 @@ enum db_catch_up_flags {
 	DB_CATCH_NO_SNAPSHOT = 1,
 	DB_CATCH_NO_LARGE_COPY = 2, /* sets copy_wanted and returns 0 instead */
 };
-/* Writes files until all is read that the WAL held at the call; ERR_BUSY with DB_CATCH_NO_SNAPSHOT when a full copy would be needed. */
+/* Writes files until all is read that the WAL held at the call;
+ * ERR_BUSY with DB_CATCH_NO_SNAPSHOT when a full copy would be needed. */
 int db_catch_up(struct db *d, struct db_work *w, unsigned flags, int *files, struct err *e);
 
 /* ---- rest.c ---- */

@@ -58,7 +58,8 @@ static int read_header(struct db *d, uint8_t header[HEADER_SIZE], struct err *e)
 	if (d->page_size == 1)
 		d->page_size = 65536;
 	if (!ltx_page_size_valid(d->page_size))
-		return err_set(e, ERR_CORRUPT, "%s has the page size %u, which no database has", d->path, (unsigned)d->page_size);
+		return err_set(e, ERR_CORRUPT, "%s has the page size %u, which no database has", d->path,
+		               (unsigned)d->page_size);
 	return 1;
 }
 

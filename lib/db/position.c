@@ -3,11 +3,11 @@
  * position.c - how far the local files reach, and where that is in the WAL.
  *
  * The newest local file names the TXID and, in its header, the WAL range it was made of. The sidecar META/position adds
- * what a header has no room for: the WAL's running checksum at that place, the database's inode, and which boot of the machine it was. It is advisory: 72
- * bytes overwritten in place, without fsync, with a checksum of their own. So it survives a killed process and costs no
- * flush. After a power loss it may speak of an older file: then nothing is proven, and a full copy follows. Where there
- * has never been one (the local files are Litestream's), the WAL's last frame is compared by its page (prove.c); so the
- * first one is made durable, lest a power loss should look like that.
+ * what a header has no room for: the WAL's running checksum at that place, the database's inode, and which boot of the
+ * machine it was. It is advisory: 72 bytes overwritten in place, without fsync, with a checksum of their own. So it
+ * survives a killed process and costs no flush. After a power loss it may speak of an older file: then nothing is
+ * proven, and a full copy follows. Where there has never been one (the local files are Litestream's), the WAL's last
+ * frame is compared by its page (prove.c); so the first one is made durable, lest a power loss should look like that.
  *
  *   "RIVPOS01" | txid u64 | big_endian << 63 | offset u64 | salt1 u32 | salt2 u32 | s0 u32 | s1 u32 |
  *   boot u64 | ino u64 | commit u64 | crc64 of all before
@@ -58,7 +58,8 @@ static void fill_sidecar(const struct db *d, uint8_t b[SIDECAR_SIZE])
 	put64(b + SIDECAR_CHECKED, crc64(0, b, SIDECAR_CHECKED));
 }
 
-/* Failure to write it costs a full copy after a restart, nothing else: what is there then does not fit the newest file. */
+/* Failure to write it costs a full copy after a restart, nothing else:
+ * what is there then does not fit the newest file. */
 static void write_sidecar(struct db *d)
 {
 	struct os_file f = OS_FILE_NONE;
@@ -76,8 +77,8 @@ static void write_sidecar(struct db *d)
 
 /*
  * What the sidecar says about a position that was read from the newest file. It fits: the checksum is known. It does
- * not: another file was the newest one when it was written, and what the WAL holds since is anybody's guess. No sidecar:
- * the files are not ours.
+ * not: another file was the newest one when it was written, and what the WAL holds since is anybody's guess. No
+ * sidecar: the files are not ours.
  */
 static void read_sidecar(struct db *d, struct db_position *p)
 {
@@ -91,7 +92,8 @@ static void read_sidecar(struct db *d, struct db_position *p)
 	if (!os_file_is_open(&f) || os_file_read(&f, b, sizeof(b), 0, &got, NULL))
 		got = 0;
 	os_file_close(&f);
-	if (got != sizeof(b) || memcmp(b, SIDECAR_MAGIC, 8) || get64(b + SIDECAR_CHECKED) != crc64(0, b, SIDECAR_CHECKED) ||
+	if (got != sizeof(b) || memcmp(b, SIDECAR_MAGIC, 8) ||
+	    get64(b + SIDECAR_CHECKED) != crc64(0, b, SIDECAR_CHECKED) ||
 	    get64(b + 8) != p->txid || (get64(b + 16) & INT64_MAX) != (uint64_t)p->offset ||
 	    get64(b + 24) != pair(p->salt1, p->salt2)) {
 		d->snapshot_reason = "last position was not remembered";
@@ -206,9 +208,10 @@ int db_position_load(struct db *d, struct err *e)
 		if (!err_is(e, ERR_CORRUPT) && !err_is(e, ERR_NOT_FOUND))
 			return -1;
 		if (!d->o.auto_recover)
-			return err_wrap(e, "%s cannot go on (delete %s/ltx to start over with a full copy, or set auto-recover)",
-			                d->path, d->meta_path);
-		log_warn("local state is damaged, starting over", LS("system", "store"), LS("db", d->name), LS("error", err_text(e)));
+			return err_wrap(e, "%s cannot go on (delete %s/ltx to start over with a full copy, or set "
+			                "auto-recover)", d->path, d->meta_path);
+		log_warn("local state is damaged, starting over", LS("system", "store"), LS("db", d->name),
+		         LS("error", err_text(e)));
 		if (clear_local(d, e))
 			return -1;
 		err_clear(e);
@@ -254,8 +257,8 @@ static int fetch_to(struct db *d, struct replica *from, const struct replica_ite
 		if (reader->read(reader, work, CHUNK, &got, e) || (got && os_file_write(&f, work, got, at, e)))
 			goto out;
 	}
-	if (ltx_verify(ltx_file_source(&source, &f, 0, work, CHUNK), work + CHUNK, work + CHUNK + LTX_FRAME_MAX, NULL, NULL,
-	               NULL, e)) {
+	if (ltx_verify(ltx_file_source(&source, &f, 0, work, CHUNK), work + CHUNK, work + CHUNK + LTX_FRAME_MAX, NULL,
+	               NULL, NULL, e)) {
 		err_wrap(e, "level 0 file %016llx of the replica", (unsigned long long)item->max_txid);
 		goto out;
 	}
@@ -280,8 +283,8 @@ static int fetch_newest(struct db *d, struct replica *from, const struct replica
 		return err_nomem(e);
 	}
 	strcat(strcpy(staging, path), ".tmp");
-	rc = fetch_to(d, from, item, staging, e) || clear_local(d, e) || os_rename(staging, path, e) || os_dir_sync(d->l0_dir, e) ?
-	             -1 : 0;
+	rc = fetch_to(d, from, item, staging, e) || clear_local(d, e) || os_rename(staging, path, e) ||
+	     os_dir_sync(d->l0_dir, e) ? -1 : 0;
 	if (rc)
 		os_unlink(staging, NULL);
 	else
@@ -332,7 +335,8 @@ static int ask(struct db *d, int i, struct newest *n, struct err *e)
 	return 0;
 }
 
-/* One that cannot be reached does not hold up the others; whoever uploads to it compares what it has at the first contact. */
+/* One that cannot be reached does not hold up the others;
+ * whoever uploads to it compares what it has at the first contact. */
 static int ask_all(struct db *d, struct newest *n, struct err *e)
 {
 	struct err first = ERR_INIT;
@@ -349,7 +353,8 @@ static int ask_all(struct db *d, struct newest *n, struct err *e)
 			first = why;
 		if (d->o.replica_count > 1)
 			log_warn("replica cannot be asked what it holds, going on without it", LS("system", "store"),
-			         LS("db", d->name), LS("replica", replica_type(d->o.replicas[i])), LS("error", err_text(&why)));
+			         LS("db", d->name), LS("replica", replica_type(d->o.replicas[i])),
+			         LS("error", err_text(&why)));
 	}
 	if (answers)
 		return 0;
@@ -372,7 +377,8 @@ int db_position_recover(struct db *d, struct err *e)
 	}
 	/* Its TXID is not on the replica yet, and must not get a second meaning. */
 	if (atomic_load(&d->snapshotting) && d->position.txid < d->snapshot_txid)
-		return err_set(e, ERR_BUSY, "%s: a snapshot is being written, local files are looked for after it", d->path);
+		return err_set(e, ERR_BUSY, "%s: a snapshot is being written, local files are looked for after it",
+		               d->path);
 	if (ask_all(d, &n, e))
 		return -1;
 	if (n.of.txid > d->position.txid) {

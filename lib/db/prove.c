@@ -15,10 +15,10 @@
  *                                               frame still intact: the new generation is shorter than our offset, so
  *                                               whatever the old one got after us is still on disk behind it - unless
  *                                               journal_size_limit has cut the file at the restart; a file that was cut
- *                                               does not end with a frame. The chain of S from C finds it: TAIL first, if
- *                                               it holds commits, then HEAD. Not after a start of the machine: a loss of
- *                                               power may have taken frames before ours, and the restart has hidden it;
- *                                               nor where frames stand behind the end of the chain (tail.c).
+ *                                               does not end with a frame. The chain of S from C finds it: TAIL first,
+ *                                               if it holds commits, then HEAD. Not after a start of the machine: a
+ *                                               loss of power may have taken frames before ours, and the restart has
+ *                                               hidden it; nor where frames stand behind the end of the chain (tail.c).
  *   other salts, database file untouched since - we let go of it (rest.c) when all that was read was in it: what is not
  *                                               in the WAL as it is now has never been. HEAD.
  *   anything else                             - not proven: SNAPSHOT, a full copy under the next TXID.
@@ -76,7 +76,8 @@ static int read_log_state(struct db *d, struct db_proof *p, struct err *e)
 		if (rc == WAL_HEADER_OK && !wal_index_changed(d->index, p->index.raw) &&
 		    (names(&p->header, p->index.salt1, p->index.salt2) || all_was_read(d, &p->header)))
 			return 0;
-		/* Another process is writing a header at this moment, has truncated the log or died: ours makes it exist. */
+		/* Another process is writing a header at this moment, has truncated the log or died:
+		 * ours makes it exist. */
 		if (i == 10 && db_bump(d, e))
 			return -1;
 		if (i > 2)
@@ -184,9 +185,9 @@ static int look_behind(struct db *d, struct db_work *w, struct wal_checksum c, b
 	if (ends <= 0)
 		return ends ? -1 : OLD_ODD;
 	/*
-	 * A cut leaves exactly journal_size_limit bytes (or the new generation alone, which would not leave our frame): some
-	 * number that a user chose, not one of whole frames. The brake's own limit is made so, too (checkpoint.c). A
-	 * transaction that only the end of the file leaves unfinished was cut all the same.
+	 * A cut leaves exactly journal_size_limit bytes (or the new generation alone, which would not leave our frame):
+	 * some number that a user chose, not one of whole frames. The brake's own limit is made so, too (checkpoint.c).
+	 * A transaction that only the end of the file leaves unfinished was cut all the same.
 	 */
 	if (scan.offset + frame <= st.size)
 		return OLD_ENDED;
@@ -232,7 +233,8 @@ static int decide(struct db *d, struct db_work *w, struct db_proof *p, struct er
 		return 0;
 	}
 	if (pos->offset == WAL_HEADER_SIZE || !intact || !next)
-		return snapshot(p, intact ? "wal header salt reset, snapshotting" : "wal overwritten by another process");
+		return snapshot(p,
+		                intact ? "wal header salt reset, snapshotting" : "wal overwritten by another process");
 	if (!pos->same_boot)
 		return snapshot(p, "wal restarted since the machine was started");
 	behind = look_behind(d, w, c, big_endian, e);
@@ -267,14 +269,16 @@ int db_prove(struct db *d, struct db_work *w, struct db_proof *p, struct err *e)
 		return -1;
 	if (p->step == DB_STEP_SNAPSHOT)
 		head(p, DB_STEP_SNAPSHOT);
-	/* A commit counts once it is published in the wal-index; the old generation's are checked when they are written. */
+	/* A commit counts once it is published in the wal-index;
+	 * the old generation's are checked when they are written. */
 	p->end_max = p->step == DB_STEP_TAIL ? INT64_MAX : wal_offset(d->page_size, p->index.frames);
 	if (p->step != DB_STEP_INCREMENT)
 		return 0;
 	if (p->end_max == p->start) {
 		p->step = DB_STEP_NONE;
 	} else if (p->end_max < p->start) {
-		/* After a crash SQLite may have found less of the log valid than we did: it will write over the rest. */
+		/* After a crash SQLite may have found less of the log valid than we did:
+		 * it will write over the rest. */
 		snapshot(p, "wal is shorter than what was read of it");
 		head(p, DB_STEP_SNAPSHOT);
 	}

@@ -2,15 +2,15 @@
 /*
  * rest.c - letting go of a quiet database, and finding out later what happened to it meanwhile.
  *
- * Nobody holds a lock for us then, so nothing is taken for granted: the rule of prove.c applies as after a restart of the
- * program. But an application that merely closes its last connection deletes the WAL, and with it what that rule needs.
- * So we let go only when every frame was moved to the database file, and remember that file's stamps at a moment after
- * which each change gives it later ones. Found untouched, under a new read lock, it still is what our newest file made it:
- * no frame of any generation was moved into it, so no generation was ended that had one, and all that was committed
- * since stands in the WAL that is there now.
+ * Nobody holds a lock for us then, so nothing is taken for granted: the rule of prove.c applies as after a restart of
+ * the program. But an application that merely closes its last connection deletes the WAL, and with it what that rule
+ * needs. So we let go only when every frame was moved to the database file, and remember that file's stamps at a moment
+ * after which each change gives it later ones. Found untouched, under a new read lock, it still is what our newest file
+ * made it: no frame of any generation was moved into it, so no generation was ended that had one, and all that was
+ * committed since stands in the WAL that is there now.
  *
- * A writer puts its last frame into the WAL and then publishes it in the wal-index, of which no event tells and which no
- * stamp shows. So the last look is taken while we hold the lock for writing: then nobody is between the two.
+ * A writer puts its last frame into the WAL and then publishes it in the wal-index, of which no event tells and which
+ * no stamp shows. So the last look is taken while we hold the lock for writing: then nobody is between the two.
  */
 #include "lib/db/internal.h"
 

@@ -2,16 +2,17 @@
 /*
  * snapshot.c - the database as it stood at a TXID, while it changes.
  *
- * A connection c of our own begins a read transaction at some mark M of the WAL; then a sync reads everything up to M and
- * perhaps more: the position P, P >= M. As long as c reads, nobody moves frames beyond M into the database file, so the
- * file never holds anything newer than P, and whatever it lacks lies in the WAL before P:
+ * A connection c of our own begins a read transaction at some mark M of the WAL; then a sync reads everything up to M
+ * and perhaps more: the position P, P >= M. As long as c reads, nobody moves frames beyond M into the database file, so
+ * the file never holds anything newer than P, and whatever it lacks lies in the WAL before P:
  *
  *   image at P = for each page the newest frame before P, else the page of the file.
  *
  * The WAL cannot be restarted under us where c holds a mark on it. There is one case where it does not: everything was
  * backfilled when c began, so c reads the file alone (mark 0). Then the file holds all up to M and nobody writes to it.
  * If P is M, the WAL is not needed; if P is beyond, there are frames that cannot be backfilled, and these keep the WAL
- * from being restarted. That this reasoning held is checked at the end: the WAL's header must be the one of the beginning.
+ * from being restarted. That this reasoning held is checked at the end: the WAL's header must be the one of the
+ * beginning.
  *
  * c is ours alone (its file handle is not shared with the syncs that go on), and the WAL is read through a descriptor
  * of our own. Neither opens or closes a database file by itself (db.h).
@@ -55,7 +56,8 @@ static int begin_reading(struct db_snapshot *s, struct err *e)
 		if (i)
 			sqlite3_exec(s->c, "ROLLBACK", NULL, NULL, NULL);
 		if (db_index_read(d, &s->index, e) ||
-		    db_exec(s->c, "BEGIN; PRAGMA user_version", "begin read transaction", e) || db_index_read(d, &after, e))
+		    db_exec(s->c, "BEGIN; PRAGMA user_version", "begin read transaction", e) ||
+		    db_index_read(d, &after, e))
 			return -1;
 		s->index_certain = !memcmp(s->index.raw, after.raw, sizeof(after.raw)) &&
 		                   s->index.backfilled == after.backfilled;
@@ -214,8 +216,8 @@ static int map_wal(struct db_snapshot *s, struct db_work *w, struct err *e)
 	struct wal_scan scan;
 
 	if (s->bound > WAL_HEADER_SIZE) {
-		wal_scan_begin(&scan, s->page_size, s->header.big_endian, s->header.salt1, s->header.salt2, WAL_HEADER_SIZE,
-		               s->header.checksum);
+		wal_scan_begin(&scan, s->page_size, s->header.big_endian, s->header.salt1, s->header.salt2,
+		               WAL_HEADER_SIZE, s->header.checksum);
 		scan.published_end = s->bound; /* syncs have read up to there */
 		if (wal_scan_run(&scan, (struct wal_source){ wal_read, &s->wal }, s->bound, 0, w->pages, w->buffer,
 		                 sizeof(w->buffer), e) < 0)

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * snapshot.h - a full copy of the database as it stood at the newest TXID, read while applications go on writing and our
- * own syncs go on too (level 9, replication.md §6.3).
+ * snapshot.h - a full copy of the database as it stood at the newest TXID, read while applications go on writing and
+ * our own syncs go on too (level 9, replication.md §6.3).
  *
- *   db_snapshot_begin   in a job of the db, like db_sync, which it calls: then takes a connection of its own with a read
- *                       transaction, syncs once more, and remembers where the position ends in the WAL. Short. db_txid()
- *                       may have grown.
- *   db_snapshot_write   any thread, once, beside all jobs of the same db: pages 1 … commit from the WAL below that bound,
- *                       else from the database file. Frames behind the bound are never looked at.
+ *   db_snapshot_begin   in a job of the db, like db_sync, which it calls: then takes a connection of its own with a
+ *                       read transaction, syncs once more, and remembers where the position ends in the WAL. Short.
+ *                       db_txid() may have grown.
+ *   db_snapshot_write   any thread, once, beside all jobs of the same db: pages 1 … commit from the WAL below that
+ *                       bound, else from the database file. Frames behind the bound are never looked at.
  *   db_snapshot_end     any thread, beside all jobs of the same db, but before db_free().
  *
  * Between begin and end the db does no checkpoint (db_sync leaves it for later).
  *
- * The image is exactly the database at `txid`; before it ends the WAL's header is compared once more, and any doubt is an
- * error: what was written must then be thrown away.
+ * The image is exactly the database at `txid`; before it ends the WAL's header is compared once more, and any doubt is
+ * an error: what was written must then be thrown away.
  */
 #ifndef RIVULET_DB_SNAPSHOT_H
 #define RIVULET_DB_SNAPSHOT_H

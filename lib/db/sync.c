@@ -182,8 +182,8 @@ static int ensure_open(struct db *d, struct err *e)
 	if (same < 0)
 		return -1;
 	if (!same) {
-		log_warn("database, WAL or wal-index was replaced, opening again", LS("system", "store"), LS("db", d->name),
-		         LS("path", d->path));
+		log_warn("database, WAL or wal-index was replaced, opening again", LS("system", "store"),
+		         LS("db", d->name), LS("path", d->path));
 		db_close(d);
 		d->snapshot_reason = "database file was replaced";
 	}
@@ -201,8 +201,8 @@ static void let_go_if_large(struct db *d)
 
 	if (!d->reading || db_index_read(d, &index, NULL) || index.frames < d->o.truncate_pages)
 		return;
-	log_warn("sync fails and the WAL has grown large: no longer holding it", LS("system", "store"), LS("db", d->name),
-	         LI("wal_pages", index.frames));
+	log_warn("sync fails and the WAL has grown large: no longer holding it", LS("system", "store"),
+	         LS("db", d->name), LI("wal_pages", index.frames));
 	db_read_end(d);
 	d->continuity = false;
 }

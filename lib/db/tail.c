@@ -3,9 +3,9 @@
  * tail.c - is what the old generation holds behind our position really committed?
  *
  * A commit whose last flush failed, or whose writer died before it was published, looks complete in the log and never
- * came about. While its generation lives the wal-index tells; afterwards the database does: before the log was restarted,
- * all of the old generation was moved there. So as long as nothing of the new one has followed, each page of the tail
- * must be in the database file as the tail has it last.
+ * came about. While its generation lives the wal-index tells; afterwards the database does: before the log was
+ * restarted, all of the old generation was moved there. So as long as nothing of the new one has followed, each page of
+ * the tail must be in the database file as the tail has it last.
  *
  * And where does it end? Where the chain does, unless SQLite left published frames there that are outside it (wal.h,
  * published_end). How many those were only the wal-index of that generation knew. They carry the generation's salts or

@@ -115,7 +115,8 @@ static int make_header(struct writing *x, struct err *e)
 		.commit = x->scan.commit_pages,
 		.min_txid = x->txid,
 		.max_txid = x->txid,
-		/* Restores by time rely on it: a clock that was put back must not make files look older than their base. */
+		/* Restores by time rely on it: a clock that was put back must not make files look
+		 * older than their base. */
 		.timestamp_ms = now > d->position.timestamp_ms ? now : d->position.timestamp_ms,
 		.wal_offset = proof->start,
 		.wal_size = x->scan.commit_end - proof->start,
@@ -185,8 +186,10 @@ static int still_true(struct writing *x, struct err *e)
 	if (proof->step != DB_STEP_TAIL)
 		return 0;
 	/* The old generation's end has no protection: the new one may have grown into it. */
-	wal_scan_begin(&again, d->page_size, proof->big_endian, proof->salt1, proof->salt2, proof->start, proof->checksum);
-	if (wal_scan_run(&again, db_wal_source(d), x->scan.commit_end, 0, NULL, x->w->buffer, sizeof(x->w->buffer), e) < 0)
+	wal_scan_begin(&again, d->page_size, proof->big_endian, proof->salt1, proof->salt2, proof->start,
+	               proof->checksum);
+	if (wal_scan_run(&again, db_wal_source(d), x->scan.commit_end, 0, NULL, x->w->buffer, sizeof(x->w->buffer),
+	                 e) < 0)
 		return -1;
 	if (again.commit_end != x->scan.commit_end)
 		return err_set(e, ERR_BUSY, "%s was written over while it was read", d->wal_path);
@@ -266,8 +269,8 @@ out:
 }
 
 /*
- * A commit that the index counts must be in the file, whatever has become of the chain (wal.h, published_end): who went on
- * without it would lose it at the next restart of the WAL.
+ * A commit that the index counts must be in the file, whatever has become of the chain (wal.h, published_end): who went
+ * on without it would lose it at the next restart of the WAL.
  */
 static int check_end(struct writing *x, int64_t end, struct err *e)
 {
@@ -281,7 +284,8 @@ static int check_end(struct writing *x, int64_t end, struct err *e)
 		return 0;
 	if ((s->commit_checksum.s0 | s->commit_checksum.s1) != 0 &&
 	    (s->commit_checksum.s0 != want->s0 || s->commit_checksum.s1 != want->s1))
-		return err_set(e, ERR_BUSY, "the last commit in %s is not the one that its index counts", x->d->wal_path);
+		return err_set(e, ERR_BUSY, "the last commit in %s is not the one that its index counts",
+		               x->d->wal_path);
 	x->d->unchained = true;
 	x->d->unchained_salt1 = x->proof->salt1;
 	log_warn("the application's SQLite left frames without a checksum in the WAL, taken as its index says",
@@ -302,8 +306,8 @@ int db_write(struct db *d, struct db_work *w, const struct db_proof *p, int64_t 
 	wal_scan_begin(&x.scan, d->page_size, p->big_endian, p->salt1, p->salt2, p->start, p->checksum);
 	if (!tail)
 		x.scan.published_end = p->end_max;
-	rc = wal_scan_run(&x.scan, db_wal_source(d), p->end_max, everything || tail ? 0 : max_bytes, w->pages, w->buffer,
-	                  sizeof(w->buffer), e);
+	rc = wal_scan_run(&x.scan, db_wal_source(d), p->end_max, everything || tail ? 0 : max_bytes, w->pages,
+	                  w->buffer, sizeof(w->buffer), e);
 	if (rc < 0)
 		return -1;
 	if (!tail && rc != WAL_SCAN_LIMITED && check_end(&x, p->end_max, e))

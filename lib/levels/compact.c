@@ -2,8 +2,8 @@
 /*
  * compact.c - one level into the next: what is merged, whether it may be published, and how it gets there.
  *
- * A merge takes the files of the level below that reach beyond what is there, as far as they follow each other without a
- * hole. Where the first of them does not go on where the level ends (or at TXID 1), a snapshot must cover what lies
+ * A merge takes the files of the level below that reach beyond what is there, as far as they follow each other without
+ * a hole. Where the first of them does not go on where the level ends (or at TXID 1), a snapshot must cover what lies
  * between; otherwise nothing is published, because retention would then delete what could still tell of the loss.
  */
 #include <stdio.h>
@@ -51,8 +51,8 @@ static int verify(struct levels *l, int level)
 	levels_unlock(l);
 	if (new <= 0)
 		return 0;
-	log_warn("post-compaction verification failed", LS("system", "store"), LS("db", db_name(l->db)), LI("level", level),
-	         LS("error", text));
+	log_warn("post-compaction verification failed", LS("system", "store"), LS("db", db_name(l->db)),
+	         LI("level", level), LS("error", text));
 	return new;
 }
 
@@ -64,8 +64,8 @@ static void alarm_refused(struct levels *l, int dst, uint64_t seek, uint64_t fir
 		return;
 	l->alarm_us = now;
 	log_error("compaction refused: files are missing in the replica, a snapshot will close the hole",
-	          LS("system", "store"), LS("db", db_name(l->db)), LS("replica", replica_type(l->replica)), LI("level", dst),
-	          LX("missing.min", seek), LX("missing.max", first - 1));
+	          LS("system", "store"), LS("db", db_name(l->db)), LS("replica", replica_type(l->replica)),
+	          LI("level", dst), LX("missing.min", seek), LX("missing.max", first - 1));
 }
 
 /* ---- what is merged ---- */
@@ -135,7 +135,8 @@ static int merge(struct levels_merge *m, struct err *e)
 		err_clear(&why);
 		if (!levels_merge_run(m, &why)) {
 			log_warn("local copies are damaged, merged what the replica holds", LS("system", "store"),
-			         LS("db", db_name(m->l->db)), LI("level", m->inputs[0].level + 1), LS("error", local.text));
+			         LS("db", db_name(m->l->db)), LI("level", m->inputs[0].level + 1),
+			         LS("error", local.text));
 			return 0;
 		}
 	}

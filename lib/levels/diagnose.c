@@ -43,8 +43,8 @@ static int verify(struct levels *l, const struct replica_item *item, const atomi
 		return err_nomem(e);
 	if (!replica_open_resumable(l->replica, item, cancel, &reader, e)) {
 		ltx_buffered_init(&buffered, (struct ltx_source){ reader_read, reader }, work, BUFFER_SIZE);
-		rc = ltx_verify(ltx_buffered_source(&buffered), work + BUFFER_SIZE, work + BUFFER_SIZE + LTX_FRAME_MAX, h, NULL,
-		                NULL, e);
+		rc = ltx_verify(ltx_buffered_source(&buffered), work + BUFFER_SIZE, work + BUFFER_SIZE + LTX_FRAME_MAX,
+		                h, NULL, NULL, e);
 		reader->close(reader);
 	}
 	free(work);

@@ -5,9 +5,9 @@
  *
  * Level 0 holds one file per sync. Level n (1 … count) holds files that were merged from level n-1, once per interval;
  * level 9 holds full copies ("snapshots"). Retention deletes what is no longer needed for a restore to any kept point.
- * The rules are Litestream's (replication.md §6 of the project's specification) with its faults mended (its **[C]** rules):
- * a merge never publishes a hole; nothing is deleted unless what replaces it is known to be there. Where a hole or a
- * damaged file is met, a snapshot becomes due at once, and compaction goes on behind it.
+ * The rules are Litestream's (replication.md §6 of the project's specification) with its faults mended (its **[C]**
+ * rules): a merge never publishes a hole; nothing is deleted unless what replaces it is known to be there. Where a hole
+ * or a damaged file is met, a snapshot becomes due at once, and compaction goes on behind it.
  *
  * One `struct levels` belongs to one replica of one database. Its manifest is built from one listing at first use, is
  * kept current by what we write and delete ourselves, and is compared with a real listing once a day and whenever an
@@ -21,8 +21,8 @@
  *
  * Inputs come from local files where they exist: META/ltx/0, and META/ltx/N for outputs that we keep until the next
  * level has taken them (bounded: LEVELS_KEEP_FILE_MAX each, LEVELS_KEEP_TOTAL_MAX per database); else from the replica
- * by resumable readers. Memory: the manifest (40 bytes per object), and during a job fixed buffers per input, of which at
- * most LEVELS_INPUTS_MAX are open at once (more inputs are merged in groups, through unlinked files in META/ltx/N).
+ * by resumable readers. Memory: the manifest (40 bytes per object), and during a job fixed buffers per input, of which
+ * at most LEVELS_INPUTS_MAX are open at once (more inputs are merged in groups, through unlinked files in META/ltx/N).
  */
 #ifndef RIVULET_LEVELS_H
 #define RIVULET_LEVELS_H
@@ -67,25 +67,26 @@ struct levels *levels_create(struct db *db, struct replica *replica, const struc
 void levels_free(struct levels *l);
 /* The policy was changed in place (SIGHUP). */
 void levels_policy_changed(struct levels *l);
-/* The database goes to sleep: packs the manifest (some 10 bytes per object). It stays known; the next use unpacks it. No
- * job runs. */
+/* The database goes to sleep: packs the manifest (some 10 bytes per object). It stays known; the next use unpacks it.
+ * No job runs. */
 void levels_rest(struct levels *l);
 
 /* ---- the manifest; any thread, levels_load() in a job ---- */
 
 /* Makes sure that the manifest is there (one listing of all levels if it is not). */
 int levels_load(struct levels *l, struct err *e);
-/* An answer of the replica contradicted the manifest, or an upload's outcome is not known: list again at the next use. */
+/* An answer of the replica contradicted the manifest, or an upload's outcome is not known:
+ * list again at the next use. */
 void levels_doubt(struct levels *l);
 bool levels_known(struct levels *l);
 /*
- * levels_load, and both positions of one moment. An upload that works beside a run must ask this way: the run may lose the
- * manifest (levels_doubt) between two calls, and "nothing known" must not be taken for "nothing there".
+ * levels_load, and both positions of one moment. An upload that works beside a run must ask this way: the run may lose
+ * the manifest (levels_doubt) between two calls, and "nothing known" must not be taken for "nothing there".
  */
 int levels_load_position(struct levels *l, uint64_t *position, uint64_t *snapshot, struct err *e);
 /*
- * Lists the replica now, and says what db_options.newest wants to know of it: so a start lists once, for the next TXID and
- * for the manifest.
+ * Lists the replica now, and says what db_options.newest wants to know of it: so a start lists once, for the next TXID
+ * and for the manifest.
  */
 int levels_list_newest(struct levels *l, struct db_newest *out, struct err *e);
 /* The highest TXID of levels 0 … 8, and that of level 9; 0 = none, or not known. */
@@ -97,11 +98,11 @@ int levels_note_put(struct levels *l, const struct replica_item *item, struct er
 /* ---- what is due ---- */
 
 /*
- * Loop thread: the wall-clock time (ms since 1970) from which levels_run has something to do; INT64_MAX = nothing is, until
- * something is uploaded. needs_db: it would take a snapshot, for which the database must be open and synced.
- * replicated_txid: what the upload has brought there. Times are the multiples of the interval counted from the year 1, moved
- * by a jitter that a database keeps (a tenth of the interval, at most 30 s), so that a thousand databases do not start at
- * once. After a failed run nothing is due for 10 s, doubling up to 5 min.
+ * Loop thread: the wall-clock time (ms since 1970) from which levels_run has something to do; INT64_MAX = nothing is,
+ * until something is uploaded. needs_db: it would take a snapshot, for which the database must be open and synced.
+ * replicated_txid: what the upload has brought there. Times are the multiples of the interval counted from the year 1,
+ * moved by a jitter that a database keeps (a tenth of the interval, at most 30 s), so that a thousand databases do not
+ * start at once. After a failed run nothing is due for 10 s, doubling up to 5 min.
  */
 int64_t levels_due_ms(struct levels *l, int64_t now_ms, uint64_t replicated_txid, bool *needs_db);
 
@@ -109,8 +110,9 @@ struct levels_run_options {
 	uint64_t replicated_txid;
 	int64_t now_ms;
 	/*
-	 * What db_snapshot_begin gave in a job of the database, when levels_due_ms said needs_db (or force_snapshot is set);
-	 * NULL = none can be taken now. Always taken over: levels_run ends it, also when it was not needed after all.
+	 * What db_snapshot_begin gave in a job of the database, when levels_due_ms said needs_db (or force_snapshot is
+	 * set); NULL = none can be taken now. Always taken over: levels_run ends it, also when it was not needed after
+	 * all.
 	 */
 	struct db_snapshot *snapshot;
 	/* For -once. With either set only that is done, whatever the time. */
@@ -120,15 +122,16 @@ struct levels_run_options {
 };
 struct levels_result {
 	bool compacted, snapshotted, wants_snapshot; /* wants_snapshot: one is due, but none was given */
-	uint64_t l0_done;     /* local level-0 files with max <= this are no longer needed for this replica; 0 = none, or not
-	                       * looked at in this run: keep the highest that was said */
+	uint64_t l0_done;     /* local level-0 files with max <= this are no longer needed for this replica; 0 = none,
+	                       * or not looked at in this run: keep the highest that was said */
 	int l0_eligible, l0_not_compacted, l0_too_recent; /* counts of the last walk (metrics) */
 	int verify_errors;    /* holes or overlaps seen right after a compaction */
 };
 /*
  * A job: does what is due, in order: compaction from level 1 up, level-0 retention, snapshot, snapshot retention, level
- * retention, validation. Logs control.md §5.2's lines ("compaction complete", "snapshot complete", "l0 retention enforced").
- * An error of one step does not keep the later ones from being tried where that is safe; the first is returned.
+ * retention, validation. Logs control.md §5.2's lines ("compaction complete", "snapshot complete", "l0 retention
+ * enforced"). An error of one step does not keep the later ones from being tried where that is safe; the first is
+ * returned.
  */
 int levels_run(struct levels *l, const struct levels_run_options *o, struct levels_result *r, struct err *e);
 

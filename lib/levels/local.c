@@ -3,8 +3,8 @@
  * local.c - copies of what we merged, in META/ltx/1 … 8, so that the next level need not fetch it again.
  *
  * They are a cache: never flushed for their own sake, found again after a restart, and whoever misses one asks the
- * replica. A replica that answers without delay needs none. Several replicas of one database share the folders: a file's
- * name says what it holds, and staging names carry the replica.
+ * replica. A replica that answers without delay needs none. Several replicas of one database share the folders: a
+ * file's name says what it holds, and staging names carry the replica.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,7 +33,8 @@ char *levels_staging_path(const struct levels *l, const struct replica_item *ite
 	char name[LTX_NAME_SIZE], *path = NULL;
 
 	ltx_name(name, item->min_txid, item->max_txid);
-	return asprintf(&path, "%s/ltx/%d/%s.%08x.tmp", db_meta_path(l->db), item->level, name, l->seed) < 0 ? NULL : path;
+	return asprintf(&path, "%s/ltx/%d/%s.%08x.tmp", db_meta_path(l->db), item->level, name, l->seed) < 0 ?
+	       NULL : path;
 }
 
 void levels_local_drop(struct levels *l, const struct replica_item *item)

@@ -383,7 +383,8 @@ bool levels_covers(const struct levels *l, int level, uint64_t from, uint64_t to
 	const struct replica_list *f = levels_files(l, level);
 	int i = find(f, from, UINT64_MAX);
 
-	/* The last one that begins at or before `from`; files do not contain each other but in replicas of strangers. */
+	/* The last one that begins at or before `from`;
+	 * files do not contain each other but in replicas of strangers. */
 	for (i = i > 0 ? i - 1 : 0; i < f->count && f->items[i].min_txid <= from; i++) {
 		if (f->items[i].max_txid >= to)
 			return true;

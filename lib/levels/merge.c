@@ -159,7 +159,8 @@ static int merge_into(struct levels_merge *m, struct work *w, struct os_file *ou
 static int gather(struct levels_merge *m, struct work *w, const struct replica_item *items, int count, int *taken,
                   struct err *e)
 {
-	for (*taken = 0; *taken < count && w->count < LEVELS_INPUTS_MAX && w->remote < LEVELS_INPUTS_REMOTE_MAX; ++*taken) {
+	for (*taken = 0; *taken < count && w->count < LEVELS_INPUTS_MAX && w->remote < LEVELS_INPUTS_REMOTE_MAX;
+	     ++*taken) {
 		struct feed *f = open_input(m, &items[*taken], e);
 
 		if (!f)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pack.c - the manifest of a sleeping database: differences as variable-length numbers, some ten bytes per object instead
- * of 40, in one piece. What is due is remembered beside it, so that asking for it unpacks nothing.
+ * pack.c - the manifest of a sleeping database: differences as variable-length numbers, some ten bytes per object
+ * instead of 40, in one piece. What is due is remembered beside it, so that asking for it unpacks nothing.
  */
 #include <assert.h>
 #include <stdlib.h>

@@ -142,8 +142,8 @@ static enum os_name_type type_of(const struct dirent *entry)
 	}
 }
 
-int os_dir_walk(const char *path, int (*visit)(void *ctx, const char *name, enum os_name_type type, struct err *e), void *ctx,
-                struct err *e)
+int os_dir_walk(const char *path, int (*visit)(void *ctx, const char *name, enum os_name_type type, struct err *e),
+                void *ctx, struct err *e)
 {
 	struct dirent *entry;
 	DIR *dir = NULL;
@@ -250,8 +250,8 @@ static int remove_below(int parent, const char *name, struct buf *path, int dept
 		close(fd);
 		return -1;
 	}
-	/* Names removed while the folder is read may hide others from this reading, so a folder that is not empty yet is
-	 * read again. */
+	/* Names removed while the folder is read may hide others from this reading, so a folder that is not empty yet
+	 * is read again. */
 	for (pass = 0; pass < REMOVE_PASSES; pass++) {
 		rewinddir(dir);
 		if (remove_children(dir, path, depth, e) < 0)

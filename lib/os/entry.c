@@ -2,9 +2,10 @@
 /*
  * The first instructions of the shipped program: relative relocations in their packed form (DT_RELR).
  *
- * A static-pie moves some 1,700 pointers of its tables at every start, and the plain form says each with 24 bytes: 42 KB of
- * the file. The packed form needs 500 bytes, but musl before 1.2.4 does not know it. So the linker's entry point is ours:
- * it does that work and goes on to musl's _start. DT_RELRSZ is then set to 0, so that a newer musl does not do it again.
+ * A static-pie moves some 1,700 pointers of its tables at every start, and the plain form says each with 24 bytes: 42
+ * KB of the file. The packed form needs 500 bytes, but musl before 1.2.4 does not know it. So the linker's entry point
+ * is ours: it does that work and goes on to musl's _start. DT_RELRSZ is then set to 0, so that a newer musl does not do
+ * it again.
  *
  * Nothing is ready here: no thread pointer (hence no stack protector), no pointer of any table. Only the Makefile that
  * asks the linker for the packed form defines RIVULET_RELR.
@@ -51,9 +52,12 @@ __attribute__((no_stack_protector)) void os_relocate(void)
 }
 
 #if defined(__x86_64__)
-__asm__(".text\n.globl os_entry\n.type os_entry, @function\nos_entry:\n\tcall os_relocate\n\tjmp _start\n.size os_entry, .-os_entry\n");
+__asm__(".text\n.globl os_entry\n.type os_entry, @function\n"
+        "os_entry:\n\tcall os_relocate\n\tjmp _start\n"
+        ".size os_entry, .-os_entry\n");
 #elif defined(__aarch64__)
-__asm__(".text\n.globl os_entry\n.type os_entry, %function\nos_entry:\n\tbl os_relocate\n\tmov x29, #0\n\tmov x30, #0\n\tb _start\n"
+__asm__(".text\n.globl os_entry\n.type os_entry, %function\n"
+        "os_entry:\n\tbl os_relocate\n\tmov x29, #0\n\tmov x30, #0\n\tb _start\n"
         ".size os_entry, .-os_entry\n");
 #else
 #error "the packed form of relocations is prepared for x86-64 and AArch64; build with RELR="

@@ -27,7 +27,8 @@ struct os_stat {
 	uint64_t dev, ino;
 	int64_t size;
 	int64_t mtime_ms;
-	int64_t changed_ns; /* ctime: the last change of bytes or of what is recorded about the file; nobody can set it */
+	int64_t changed_ns; /* ctime: the last change of bytes or of what is recorded about the file;
+	                     * nobody can set it */
 	uint32_t mode;  /* permission bits only */
 	uint32_t uid, gid;
 	uint32_t links;
@@ -79,8 +80,8 @@ int os_unlink(const char *path, struct err *e);                    /* a missing 
 int os_link(const char *from, const char *to, struct err *e);
 int os_set_times(const char *path, int64_t mtime_ms, struct err *e); /* atime = mtime */
 /*
- * Waits, a few milliseconds, until what is changed from now on gets a later stamp than changed_ns. false: that cannot be
- * known here (a file system that stamps coarsely, or by another machine's clock).
+ * Waits, a few milliseconds, until what is changed from now on gets a later stamp than changed_ns. false: that cannot
+ * be known here (a file system that stamps coarsely, or by another machine's clock).
  */
 bool os_stamp_settle(int64_t changed_ns);
 /* May a file in this folder be changed without an event (a network or user-space file system)? */
@@ -101,8 +102,8 @@ int os_dir_sync(const char *path, struct err *e);
 int os_dir_list(const char *path, int (*visit)(void *ctx, const char *name, struct err *e), void *ctx, struct err *e);
 /* The same, told what each name stands for, where the file system says so without being asked for each. */
 enum os_name_type { OS_NAME_UNKNOWN, OS_NAME_FILE, OS_NAME_DIR, OS_NAME_LINK, OS_NAME_OTHER };
-int os_dir_walk(const char *path, int (*visit)(void *ctx, const char *name, enum os_name_type type, struct err *e), void *ctx,
-                struct err *e);
+int os_dir_walk(const char *path, int (*visit)(void *ctx, const char *name, enum os_name_type type, struct err *e),
+                void *ctx, struct err *e);
 /* Removes the folder and all below it; a missing one is no error. Depth is limited to 64. */
 int os_dir_remove_all(const char *path, struct err *e);
 int os_free_space(const char *path, uint64_t *bytes, struct err *e);

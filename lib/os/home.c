@@ -57,7 +57,8 @@ static char *home_in_passwd(uint32_t uid)
 			break;
 		if (got == 0) /* a last line without a newline */
 			text[kept++] = '\n';
-		for (line = text; home == NULL && (end = memchr(line, '\n', (size_t)(text + kept - line))); line = end + 1) {
+		for (line = text; home == NULL && (end = memchr(line, '\n', (size_t)(text + kept - line)));
+		     line = end + 1) {
 			*end = '\0';
 			if (!skip && strlen(line) == (size_t)(end - line))
 				home = home_of_line(line, uid);

@@ -25,8 +25,8 @@ int loop_run(struct loop *l, struct err *e);
 /* One round: waits at most max_wait_ms (-1 = until something happens), runs what is due. Not from a callback. */
 int loop_once(struct loop *l, int64_t max_wait_ms, struct err *e);
 void loop_stop(struct loop *l);
-/* Adds a function, at most LOOP_WAKES_MAX: all of them are called, once or more, after loop_wake(), which any thread may
- * call. loop_off_wake() takes those of that ctx away again; not from such a function. */
+/* Adds a function, at most LOOP_WAKES_MAX: all of them are called, once or more, after loop_wake(), which any thread
+ * may call. loop_off_wake() takes those of that ctx away again; not from such a function. */
 enum { LOOP_WAKES_MAX = 8 };
 void loop_on_wake(struct loop *l, void (*fn)(void *ctx), void *ctx);
 void loop_off_wake(struct loop *l, const void *ctx);
@@ -67,7 +67,8 @@ int loop_on_signal(struct loop *l, const int *signals, int count,
 
 /* Watches of files and folders (inotify). One watch per struct; several structs may watch one inode. */
 struct loop_watch {
-	void (*event)(struct loop_watch *w, uint32_t mask, const char *name); /* name: inside a watched folder, or NULL */
+	/* name: inside a watched folder, or NULL */
+	void (*event)(struct loop_watch *w, uint32_t mask, const char *name);
 	uint32_t mask;
 	int wd;                  /* 0 = not watching; set it to 0 before the first use */
 	struct loop_watch *next; /* the loop's */

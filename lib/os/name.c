@@ -40,7 +40,8 @@ int os_stat(const char *path, struct os_stat *st, struct err *e)
 	return 0;
 }
 
-/* The kernel stamps with its coarse clock, or with a finer one that is never behind it; never with the clock of tests. */
+/* The kernel stamps with its coarse clock, or with a finer one that is never behind it;
+ * never with the clock of tests. */
 bool os_stamp_settle(int64_t changed_ns)
 {
 	const struct timespec moment = { .tv_nsec = 1000000 };
@@ -132,8 +133,8 @@ int os_set_owner(const char *path, uint32_t mode, uint32_t uid, uint32_t gid, st
 
 	if (os_point(OS_CALL_NAME) < 0)
 		return err_sys(e, errno, "chmod %s", path);
-	/* Owner before mode: a change of owner clears set-id bits. Without the right to give a file away, the group alone
-	 * may still be ours to set. What was refused shows in nothing but the result, as the header says. */
+	/* Owner before mode: a change of owner clears set-id bits. Without the right to give a file away, the group
+	 * alone may still be ours to set. What was refused shows in nothing but the result, as the header says. */
 	if (uid != (uint32_t)-1) {
 		rc = chown(path, uid, gid);
 		if (rc < 0)

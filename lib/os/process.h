@@ -26,8 +26,8 @@ uint64_t os_boot_id(void);
 /* "killed", "terminated": as Go names signals. Valid until the next call. */
 const char *os_signal_name(int signal_number);
 /*
- * Tells a service manager about us ("READY=1"), as systemd's sd_notify does: one datagram to the socket that NOTIFY_SOCKET
- * names. Nothing happens when there is none.
+ * Tells a service manager about us ("READY=1"), as systemd's sd_notify does: one datagram to the socket that
+ * NOTIFY_SOCKET names. Nothing happens when there is none.
  */
 int os_notify(const char *text, struct err *e);
 /* Takes over a descriptor that our parent opened for us: children of ours will not have it. ERR_INVALID when it is not

@@ -16,7 +16,8 @@
 
 void os_std_reserve(void)
 {
-	/* O_PATH needs no device node, which a scratch image may lack, and reads and writes on it fail as on a closed one. */
+	/* O_PATH needs no device node, which a scratch image may lack,
+	 * and reads and writes on it fail as on a closed one. */
 	for (int fd = 0; fd <= 2; fd++)
 		if (fcntl(fd, F_GETFD) < 0 && open("/", O_PATH) < 0)
 			return;

@@ -126,7 +126,8 @@ static int bind_port(struct os_listener *l, const struct os_addr *address)
 	l->fd = open_socket(address->u.any.sa_family);
 	if (l->fd < 0)
 		return errno;
-	/* A port whose old connections still fade is free. "[::]" takes IPv4 as well; a machine without needs neither. */
+	/* A port whose old connections still fade is free. "[::]" takes IPv4 as well;
+	 * a machine without needs neither. */
 	(void)setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
 	if (address->u.any.sa_family == AF_INET6)
 		(void)setsockopt(l->fd, IPPROTO_IPV6, IPV6_V6ONLY, &no, sizeof(no));
@@ -212,7 +213,8 @@ int os_accept(struct os_listener *l, int *fd)
 	while (*fd < 0 && errno == EINTR);
 	if (*fd < 0) {
 		/* What went wrong on the network before we came is the same as a connection that is gone. */
-		bool later = errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS || errno == EAGAIN;
+		bool later = errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS ||
+		             errno == EAGAIN;
 
 		return later ? errno : ECONNABORTED;
 	}

@@ -36,7 +36,8 @@ static int grow(struct os_spool *s, size_t n, struct err *e)
 static int spill(struct os_spool *s, struct err *e)
 {
 	if (s->dir == NULL)
-		return err_set(e, ERR_LIMIT, "more than %zu bytes to keep, and no folder for a temporary file", s->memory_max);
+		return err_set(e, ERR_LIMIT, "more than %zu bytes to keep, and no folder for a temporary file",
+		               s->memory_max);
 	if (!os_file_is_open(&s->file) && os_file_temp(&s->file, s->dir, e) < 0)
 		return -1;
 	if (s->memory_used == 0)

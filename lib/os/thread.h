@@ -2,10 +2,10 @@
 /*
  * thread.h - threads as a profiler sees them: where the stack of each ends, who started it, and what it is doing now.
  *
- * Stacks are walked by frame pointers, which our own code has and libraries have not; where one of those was interrupted,
- * the frame of ours that called it is looked for above it (thread.c). So a stack has the interrupted function first, then
- * only what is certain: frames between a library's innermost function and our caller may be missing, none is invented.
- * Addresses behind the first are return addresses. Nothing here allocates.
+ * Stacks are walked by frame pointers, which our own code has and libraries have not; where one of those was
+ * interrupted, the frame of ours that called it is looked for above it (thread.c). So a stack has the interrupted
+ * function first, then only what is certain: frames between a library's innermost function and our caller may be
+ * missing, none is invented. Addresses behind the first are return addresses. Nothing here allocates.
  */
 #ifndef RIVULET_OS_THREAD_H
 #define RIVULET_OS_THREAD_H
@@ -48,7 +48,8 @@ int os_thread_sites(struct os_thread_site out[OS_THREAD_SITES_MAX]);
 
 /*
  * Every hz-th part of a second of CPU time that the process uses (all threads together), sample() is called in a signal
- * handler on the thread that used it: it may touch atomics and memory of its own, nothing else. One at a time: ERR_BUSY.
+ * handler on the thread that used it: it may touch atomics and memory of its own, nothing else. One at a time:
+ * ERR_BUSY.
  */
 int os_sample_start(int hz, void (*sample)(const struct os_stack *s), struct err *e);
 void os_sample_stop(void);

@@ -65,7 +65,8 @@ void timer_remove(struct loop_timer *t)
 {
 	struct loop_timer *heap = meld_chain(t->child);
 
-	/* The heap made of its children takes its place; it is later than the parent, and order among siblings is free. */
+	/* The heap made of its children takes its place; it is later than the parent,
+	 * and order among siblings is free. */
 	if (heap != NULL) {
 		heap->next = t->next;
 		heap->link = t->link;

@@ -49,7 +49,8 @@ static double start_time(double ticks)
 	return atomic_compare_exchange_strong(&known, &start, fresh) ? fresh : start;
 }
 
-/* /proc/self/stat: numbers behind a name in brackets that may hold anything. Counted from the third field, as proc(5) does. */
+/* /proc/self/stat: numbers behind a name in brackets that may hold anything. Counted from the third field,
+ * as proc(5) does. */
 static int parse_stat(char *text, struct os_usage *u, struct err *e)
 {
 	char *at = strrchr(text, ')'), *save = NULL, *word;

@@ -81,7 +81,8 @@ static int open_queue(struct loop *l, const char *path, struct err *e)
 	if (ws->inotify.fd < 0) {
 		if (errno != EMFILE && errno != ENFILE)
 			return err_sys(e, errno, "watch %s: inotify_init", path);
-		return err_set(e, ERR_LIMIT, "watch %s: no inotify queue to be had; fs.inotify.max_user_instances, or the limit "
+		return err_set(e, ERR_LIMIT,
+		               "watch %s: no inotify queue to be had; fs.inotify.max_user_instances, or the limit "
 		               "of open files, is reached", path);
 	}
 	if (loop_fd_add(l, &ws->inotify, EPOLLIN, e) < 0) {
@@ -108,7 +109,8 @@ int loop_watch_add(struct loop *l, struct loop_watch *w, const char *path, uint3
 		wd = inotify_add_watch(ws->inotify.fd, path, (mask & ~(uint32_t)IN_ONESHOT) | IN_MASK_ADD);
 	if (wd < 0) {
 		if (errno == ENOSPC)
-			return err_set(e, ERR_LIMIT, "watch %s: the limit of watched files, fs.inotify.max_user_watches, is reached",
+			return err_set(e, ERR_LIMIT,
+			               "watch %s: the limit of watched files, fs.inotify.max_user_watches, is reached",
 			               path);
 		return err_sys(e, errno, "watch %s", path);
 	}

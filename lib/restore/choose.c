@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Several replicas of one database: which one to restore from. A TXID is one state of the database wherever it is kept,
- * so another replica may stand in for one that fails, but only with the very same TXID: an older state is for the user to
- * ask for, by naming the replica.
+ * so another replica may stand in for one that fails, but only with the very same TXID: an older state is for the user
+ * to ask for, by naming the replica.
  */
 #include <stdlib.h>
 

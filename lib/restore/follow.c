@@ -242,8 +242,8 @@ static void progressed(struct follow *f)
 }
 
 /*
- * The replica began anew, and what it has now is another database's history, or the page size was changed. The new file takes the old one's name
- * first: should we die before the sidecar follows, the same will be found again.
+ * The replica began anew, and what it has now is another database's history, or the page size was changed. The new file
+ * takes the old one's name first: should we die before the sidecar follows, the same will be found again.
  */
 static int restore_anew(struct follow *f, struct err *e)
 {

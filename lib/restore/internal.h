@@ -22,7 +22,8 @@
  */
 enum {
 	FEED_MEMORY = 4 << 20, FEED_BUFFER_SIZE = 128 << 10,
-	/* An object larger than FEED_PART is fetched in parts, by all threads side by side; then there is more memory. */
+	/* An object larger than FEED_PART is fetched in parts, by all threads side by side;
+	 * then there is more memory. */
 	FEED_PART = 2 << 20, FEED_MEMORY_PARTS = 16 << 20,
 };
 
@@ -115,7 +116,8 @@ void output_end(struct output *out);
 
 /* <0, 0, >0: a time in milliseconds before, at, after one in nanoseconds. */
 int restore_compare_times(int64_t ms, int64_t ns);
-/* What the replica holds, v0.3 backups too where they may count; the time is checked against the bounds of all of it. */
+/* What the replica holds, v0.3 backups too where they may count;
+ * the time is checked against the bounds of all of it. */
 struct v3_backups;
 int restore_list(struct replica *r, const struct restore_target *target, bool check_bounds, struct replica_list *files,
                  struct v3_backups *old, struct err *e);
@@ -156,13 +158,13 @@ struct apply {
 	int applied;               /* items of the plan that are in the database now */
 	bool has_bad;              /* the failure is this object's */
 	struct replica_item bad;
-	bool other_page_size;      /* a sound file has pages of another size: nothing can be applied over the old ones */
+	bool other_page_size;      /* a sound file has pages of another size: nothing can be applied over old ones */
 };
 
 /*
  * Fetches the items from plan->items[first] on, as many as make a batch, verifies them all, locks the database as
- * SQLite would, writes each page once, syncs, unlocks. Readers that hold their locks for APPLY_WAIT_MS make it ERR_BUSY.
- * A batch that a crash cut short leaves the database in no state at all; repeating it mends that.
+ * SQLite would, writes each page once, syncs, unlocks. Readers that hold their locks for APPLY_WAIT_MS make it
+ * ERR_BUSY. A batch that a crash cut short leaves the database in no state at all; repeating it mends that.
  */
 int apply_batch(struct apply *a, struct replica *r, const struct restore_plan *plan, int first, struct err *e);
 

@@ -215,9 +215,10 @@ static void widen(const struct replica_list *files, int64_t *first, int64_t *las
 	}
 }
 
-/* A remote place covers the times of its transactions and those of their uploads: Litestream takes the latter for bounds. */
-static int check_time(struct replica *r, const struct replica_list *files, const struct v3_backups *old, int64_t time_ns,
-                      struct err *e)
+/* A remote place covers the times of its transactions and those of their uploads:
+ * Litestream takes the latter for bounds. */
+static int check_time(struct replica *r, const struct replica_list *files, const struct v3_backups *old,
+                      int64_t time_ns, struct err *e)
 {
 	struct replica_list uploads = { .items = NULL };
 	int64_t first = INT64_MAX, last = INT64_MIN;

@@ -3,9 +3,9 @@
  * Threads that fetch a plan's files ahead of their use, each into a ring of its own.
  *
  * A thread takes the next part of the order when its ring has been given back, fills the ring as far as it goes, and
- * waits when it is full. A small file is one part; a large one has several, of a ring's size, so that they all travel at
- * once: one connection alone is slower than the link. Parts are taken in order and used in order: the one that is waited
- * for is always in some ring, or about to be.
+ * waits when it is full. A small file is one part; a large one has several, of a ring's size, so that they all travel
+ * at once: one connection alone is slower than the link. Parts are taken in order and used in order: the one that is
+ * waited for is always in some ring, or about to be.
  */
 #include <pthread.h>
 #include <stdlib.h>

@@ -62,7 +62,8 @@ struct restore_options {
 	const char *output;
 	int parallelism;             /* files read at once; < 1 = 8 */
 	enum restore_check check;
-	bool replace;                /* an OUTPUT that exists stays until the new one is whole, then goes with its sidecars */
+	bool replace;                /* an OUTPUT that exists stays until the new one is whole, then goes
+	                              * with its sidecars */
 	struct os_owner dir_owner;   /* of parent folders that must be made; mode 0 = 0700 */
 	uint32_t file_mode;          /* 0 = 0644, umask applies */
 	bool rollback_header;        /* page 1 bytes 18, 19 = 1 (follow mode) */
@@ -90,11 +91,11 @@ struct restore_result {
 int restore_run(struct replica *r, const struct restore_plan *plan, const struct restore_options *o,
                 struct restore_result *result, struct err *e);
 /*
- * restore_plan_make and restore_run in one. Where no TXID is asked for and a backup of Litestream v0.3 is the only or the
- * newer one (v3.h), it is restored instead: *plan is empty then, and the result has no TXID. When a planned file turns
- * out to be damaged or gone, and the others lead to the very same TXID, it tells warn and goes on without it; when that
- * does not help and the file is gone, it lists and plans anew, at most three times in all (a daemon's retention); else
- * the first failure stands. *plan: what was planned last.
+ * restore_plan_make and restore_run in one. Where no TXID is asked for and a backup of Litestream v0.3 is the only or
+ * the newer one (v3.h), it is restored instead: *plan is empty then, and the result has no TXID. When a planned file
+ * turns out to be damaged or gone, and the others lead to the very same TXID, it tells warn and goes on without it;
+ * when that does not help and the file is gone, it lists and plans anew, at most three times in all (a daemon's
+ * retention); else the first failure stands. *plan: what was planned last.
  */
 int restore_make(struct replica *r, const struct restore_target *target, bool check_bounds,
                  const struct restore_options *o, struct restore_plan *plan, struct restore_result *result,
@@ -108,9 +109,9 @@ int restore_make(struct replica *r, const struct restore_target *target, bool ch
 int restore_choose(struct replica *const *replicas, int count, const struct restore_target *target, bool check_bounds,
                    const struct restore_options *o, int *chosen, struct err *e);
 /*
- * restore_choose and restore_make in one. When the chosen replica fails on the way, another one that reaches the very same
- * TXID is taken instead, and o->warn told; else the last failure stands. *chosen: the one that was used last, -1 = none.
- * e may not be NULL.
+ * restore_choose and restore_make in one. When the chosen replica fails on the way, another one that reaches the very
+ * same TXID is taken instead, and o->warn told; else the last failure stands. *chosen: the one that was used last, -1 =
+ * none. e may not be NULL.
  */
 int restore_make_any(struct replica *const *replicas, int count, const struct restore_target *target, bool check_bounds,
                      const struct restore_options *o, struct restore_plan *plan, struct restore_result *result,

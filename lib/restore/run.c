@@ -197,7 +197,8 @@ static int apply_files(struct run *r, struct err *e)
 			if (complete && why.code == ERR_CORRUPT) {
 				/* It had nothing to add; that it is damaged is worth a word, not a lost restore. */
 				if (r->options->warn)
-					r->options->warn(r->options->warn_ctx, "restore does not need a damaged file", &why);
+					r->options->warn(r->options->warn_ctx, "restore does not need a damaged file",
+					                 &why);
 				err_clear(&why);
 				continue;
 			}
@@ -226,7 +227,8 @@ int restore_run_with(struct replica *replica, const struct restore_plan *plan, c
 	int rc = -1;
 
 	*result = (struct restore_result){ .txid = plan->max_txid };
-	if (prepare(&r, e) == 0 && apply_files(&r, e) == 0 && output_finish(&r.output, commit, ctx, plan->max_txid, e) == 0)
+	if (prepare(&r, e) == 0 && apply_files(&r, e) == 0 &&
+	    output_finish(&r.output, commit, ctx, plan->max_txid, e) == 0)
 		rc = 0;
 	feed_free(r.feed);
 	pages_free(&r.pages);

@@ -238,7 +238,8 @@ int v3_plan_make(const struct v3_backups *b, const struct restore_target *target
 		plan->total_bytes += o->size;
 	}
 	if (plan->segments.count > 0)
-		qsort(plan->segments.items, (size_t)plan->segments.count, sizeof(*plan->segments.items), compare_segments);
+		qsort(plan->segments.items, (size_t)plan->segments.count, sizeof(*plan->segments.items),
+		      compare_segments);
 	return check_indices(plan, e);
 }
 

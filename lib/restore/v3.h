@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * v3.h - backups of Litestream v0.3: found, chosen, made a database of (replication.md §7.4, cases.md §3.4). For lib/restore.
+ * v3.h - backups of Litestream v0.3: found, chosen, made a database of (replication.md §7.4, cases.md §3.4).
+ * For lib/restore.
  *
  *   generations/GGGGGGGGGGGGGGGG/snapshots/IIIIIIII.snapshot.lz4              the database file
  *   generations/GGGGGGGGGGGGGGGG/wal/IIIIIIII_OOOOOOOO.wal.lz4                bytes of WAL number I from offset O on
  *
- * Numbers are lower-case hex; offsets have 8 to 16 digits. A database is a snapshot, with the WALs of its generation from
- * the snapshot's number on applied one after the other. A WAL is put together in an unlinked file beside the output, read
- * with lib/wal, and the newest committed copy of each page is written: what a checkpoint of SQLite would do, without
- * opening a database that is not whole yet, and with memory that does not depend on its size.
+ * Numbers are lower-case hex; offsets have 8 to 16 digits. A database is a snapshot, with the WALs of its generation
+ * from the snapshot's number on applied one after the other. A WAL is put together in an unlinked file beside the
+ * output, read with lib/wal, and the newest committed copy of each page is written: what a checkpoint of SQLite would
+ * do, without opening a database that is not whole yet, and with memory that does not depend on its size.
  */
 #ifndef RIVULET_RESTORE_V3_H
 #define RIVULET_RESTORE_V3_H
@@ -55,7 +56,7 @@ int v3_plan_make(const struct v3_backups *b, const struct restore_target *target
 void v3_plan_free(struct v3_plan *plan);
 
 /* As restore_run. */
-int v3_run(struct replica *r, const struct v3_plan *plan, const struct restore_options *o, struct restore_result *result,
-           struct err *e);
+int v3_run(struct replica *r, const struct v3_plan *plan, const struct restore_options *o,
+           struct restore_result *result, struct err *e);
 
 #endif

@@ -68,7 +68,8 @@ static int read_header(struct v3_frame *f, struct err *e)
 		return -1;
 	if (le32(head) != MAGIC)
 		return bad(f, "not an LZ4 frame", e);
-	if ((head[4] & FLG_VERSION) != FLG_VERSION_1 || (head[4] & FLG_RESERVED) || (head[5] & BD_RESERVED) || head[5] < 0x40)
+	if ((head[4] & FLG_VERSION) != FLG_VERSION_1 || (head[4] & FLG_RESERVED) || (head[5] & BD_RESERVED) ||
+	    head[5] < 0x40)
 		return bad(f, "an LZ4 frame of an unknown version", e);
 	if ((head[4] & FLG_DICTIONARY) || !(head[4] & FLG_INDEPENDENT))
 		return bad(f, "an LZ4 frame with a dictionary or linked blocks", e);

@@ -144,7 +144,8 @@ static int copy_pages(struct v3_run *r, uint32_t commit, struct err *e)
 		if (restore_cancelled(r->options->cancel))
 			return restore_set_cancelled(e);
 		if (os_file_read_exact(&r->wal, r->buffer, r->page_size, page.offset + WAL_FRAME_HEADER_SIZE, e) != 0 ||
-		    os_file_write(&r->output.file, r->buffer, r->page_size, (int64_t)(page.pgno - 1) * r->page_size, e) != 0)
+		    os_file_write(&r->output.file, r->buffer, r->page_size, (int64_t)(page.pgno - 1) * r->page_size,
+		                  e) != 0)
 			return -1;
 	}
 	if (rc != 0)
@@ -174,8 +175,8 @@ static int apply_wal(struct v3_run *r, bool last, struct err *e)
 	r->page_size = h.page_size;
 	wal_pages_reset(r->pages);
 	wal_scan_begin(&scan, h.page_size, h.big_endian, h.salt1, h.salt2, WAL_HEADER_SIZE, h.checksum);
-	if (wal_scan_run(&scan, (struct wal_source){ wal_read, &r->wal }, INT64_MAX, 0, r->pages, r->buffer, SCAN_BUFFER_SIZE,
-	                 e) < 0)
+	if (wal_scan_run(&scan, (struct wal_source){ wal_read, &r->wal }, INT64_MAX, 0, r->pages, r->buffer,
+	                 SCAN_BUFFER_SIZE, e) < 0)
 		return -1;
 	if (scan.offset != r->wal_size) {
 		bad_wal(r, "has a damaged frame", &why);
@@ -185,7 +186,8 @@ static int apply_wal(struct v3_run *r, bool last, struct err *e)
 			return -1;
 		}
 		if (r->options->warn)
-			r->options->warn(r->options->warn_ctx, "restore goes up to a damaged frame, and no further", &why);
+			r->options->warn(r->options->warn_ctx, "restore goes up to a damaged frame, and no further",
+			                 &why);
 	}
 	return scan.commit_pages == 0 ? 0 : copy_pages(r, scan.commit_pages, e);
 }

@@ -49,7 +49,8 @@ bool wal_index_read(const volatile void *map, struct wal_index *out)
 
 	uint8_t raw[WAL_INDEX_HEADER_SIZE];
 	memcpy(raw, words, sizeof(raw));
-	/* words: version, unused, iChange, {isInit, bigEndCksum, szPage}, mxFrame, nPage, 2 sums, 2 salts, 2 own sums */
+	/* words: version, unused, iChange, {isInit, bigEndCksum, szPage}, mxFrame, nPage, 2 sums, 2 salts,
+	 * 2 own sums */
 	bool initialised = raw[12] != 0;
 	uint16_t page_size16;
 	memcpy(&page_size16, raw + 14, sizeof(page_size16));

@@ -100,7 +100,8 @@ int wal_runs_add(struct wal_runs *r, const struct wal_entry *entries, size_t n, 
 {
 	assert(r->max >= 3 && n > 0);
 	if (!r->dir)
-		return err_set(e, ERR_LIMIT, "more changed pages in the log than fit into memory, and no folder to spill them to");
+		return err_set(e, ERR_LIMIT,
+		               "more changed pages in the log than fit into memory, and no folder to spill them to");
 	if (!r->run) {
 		r->run = malloc(r->max * sizeof(*r->run));
 		if (!r->run)

@@ -105,10 +105,10 @@ struct wal_scan {
 	uint32_t salt1, salt2;
 	int64_t start;                     /* where it began */
 	/*
-	 * Set after wal_scan_begin by who knows it from the wal-index of the same generation: frames up to this offset are
-	 * published, and count even where the chain is broken. SQLite up to 3.40 at least leaves frames without salts and
-	 * checksums behind when a transaction that did not fit its cache goes back to a savepoint; everybody who reads by the
-	 * index sees them. 0 = nothing is taken on trust.
+	 * Set after wal_scan_begin by who knows it from the wal-index of the same generation: frames up to this offset
+	 * are published, and count even where the chain is broken. SQLite up to 3.40 at least leaves frames without
+	 * salts and checksums behind when a transaction that did not fit its cache goes back to a savepoint; everybody
+	 * who reads by the index sees them. 0 = nothing is taken on trust.
 	 */
 	int64_t published_end;
 	int64_t unchained;                 /* frames taken so */
