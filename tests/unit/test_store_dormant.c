@@ -323,7 +323,7 @@ TEST(without_descriptors_they_wait_and_the_others_go_on)
 /* An application that comes, writes and goes. */
 static bool visit(int i)
 {
-	bool ok = !rig_app_open(&k.g[i]) && !rig_sql(&k.g[i], "INSERT INTO t VALUES((SELECT coalesce(max(id), 0) + 1 FROM t), 2)");
+	bool ok = (k.g[i].app || !rig_app_open(&k.g[i])) && !rig_sql(&k.g[i], "INSERT INTO t VALUES((SELECT coalesce(max(id), 0) + 1 FROM t), 2)");
 
 	rig_app_close(&k.g[i]);
 	return ok;
@@ -469,7 +469,7 @@ TEST(a_folder_is_watched_once)
 TEST(it_is_small)
 {
 	/* Besides: its paths, and the manifest of each replica. */
-	CHECK(sizeof(struct managed) <= 640);
+	CHECK(sizeof(struct managed) <= 512);
 	CHECK(sizeof(struct outlet) <= 320);
 }
 
