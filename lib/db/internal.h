@@ -147,6 +147,7 @@ void db_inode_release(struct db_inode inode);
 int db_sqlite_error(sqlite3 *c, int rc, const char *what, struct err *e);
 int db_exec(sqlite3 *c, const char *sql, const char *what, struct err *e);
 int db_conn_open(struct db *d, sqlite3 **out, struct err *e);
+int db_conn_check(struct db *d, sqlite3 *c, struct err *e); /* it is as it should be: it can write */
 int db_conn_writer(struct db *d, struct err *e); /* opens w if it is not */
 int db_read_begin(struct db *d, struct err *e);
 void db_read_end(struct db *d);
