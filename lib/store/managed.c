@@ -230,7 +230,7 @@ static void consider_active(struct managed *m, int64_t now)
 		arm(m, again, 0);
 	else if (db_changed(m->db))
 		consider_change(m, now);
-	else if (m->quiet_looks)
+	else if (m->quiet_looks && !m->s->starved) /* while others wait, the sync that ends its turn will soon tell */
 		consider_silence(m, now);
 	else
 		rest(m, now);
