@@ -89,6 +89,7 @@ struct db {
 		bool valid;
 		uint64_t txid;
 		struct db_stamp database, wal;
+		uint64_t content_sum; /* of the database file; 0 = not known */
 	} rest;
 	bool untouched;              /* since then, as found under the read lock */
 	bool copy_wanted;            /* DB_SYNC_NO_COPY was in the way */
@@ -239,7 +240,7 @@ int db_catch_up(struct db *d, struct db_work *w, unsigned flags, int *files, str
 /* After a sync that found nothing: 1 = closed, 0 = not now, -1. */
 int db_rest(struct db *d, struct db_work *w, int *files, struct err *e);
 /* Under the read lock: is the database file as it was when it was let go of? */
-void db_rest_look(struct db *d);
+void db_rest_look(struct db *d, struct db_work *w);
 
 /* ---- checkpoint.c ---- */
 enum db_checkpoint_need { DB_CHECKPOINT_NONE, DB_CHECKPOINT_NORMAL, DB_CHECKPOINT_BRAKE };
