@@ -136,6 +136,32 @@ def test_open_write_close_at_rest(t):
 
 
 @lib.limit(120)
+def test_readers_at_rest(t):
+    """The first to open it recovers the log, the last to close it deletes the log; nothing was written all the same."""
+    path = t.database("a.db", rows=5)
+    d = start(t, entries(t, ["a.db"]))
+    holds(t, "a.db")
+    for n in range(3):
+        asleep(d, "a.db")
+        before = at_rest(d, "a.db")
+        for _ in range(2):
+            db = lib.Test.connect(path)
+            lib.equal(db.execute("SELECT count(*) FROM t").fetchone(), (5 + n,))
+            db.close()
+        d.wait_log("wakes up")
+        at_rest(d, "a.db", before + 1)
+        asleep(d, "a.db")
+        db = lib.Test.connect(path)
+        db.execute("INSERT INTO t (text) VALUES ('new')")
+        holds(t, "a.db")
+        db.close()
+    lib.equal(d.stop(), 0)
+    lib.equal(d.text().count("snap=true"), 1, "full copies")
+    lib.check("keeping it open" not in d.text(), "it is kept open")
+    lib.equal(trouble(d), [])
+
+
+@lib.limit(120)
 def test_killed_at_rest(t):
     names = ["a.db", "b.db", "c.db", "d.db"]
     for name in names:
