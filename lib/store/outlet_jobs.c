@@ -398,6 +398,7 @@ void outlet_begin_levels(struct outlet *o)
 
 	if (with_db && m->dormant) {
 		dormant_wake(m); /* its sync asks again */
+		m->quiet_since_us = 0; /* nobody has written: it may rest as soon as that is done */
 		return;
 	}
 	if (with_db && (m->syncing || !db_is_open(m->db) || outlets_snapshotting(m)))
