@@ -235,7 +235,8 @@ static void sync_done(struct pool_job *job)
 		sync_failed(m, &t->why);
 	else
 		sync_worked(m, &t->result);
-	waits_after_sync(m, t);
+	if (!m->starved) /* else it has not failed, it waits */
+		waits_after_sync(m, t);
 	turns_end(m);
 	if (stopping && !m->starved)
 		stop_after_sync(m, t->rc, &t->why);

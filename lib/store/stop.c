@@ -113,7 +113,7 @@ static void on_deadline(struct loop_timer *t)
 		struct err why = ERR_INIT;
 
 		turns_leave(m);
-		err_set(&why, ERR_LIMIT, "no file descriptor was to be had");
+		err_set(&why, ERR_LIMIT, "there were too few file descriptors");
 		stop_after_sync(m, -1, &why);
 	}
 }

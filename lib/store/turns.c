@@ -62,7 +62,7 @@ void turns_wait(struct managed *m)
 	*s->turn_end = m;
 	s->turn_end = &m->turn_next;
 	if (m->stop == STOP_NOT)
-		managed_set_state(m, MANAGED_WAITING, "no file descriptor is to be had");
+		managed_set_state(m, MANAGED_WAITING, "waits for its turn: there are too few file descriptors");
 	turns_tell_limit(m);
 	/* Whoever is quiet may let go sooner than it would. */
 	for (struct managed *other = s->first; first && other; other = other->next) {
