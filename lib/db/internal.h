@@ -199,7 +199,10 @@ struct wal_source db_wal_source(struct db *d);
 
 /* ---- tail.c ---- */
 /* w->pages: what a scan of the old generation has found, up to its last commit. 1, 0, -1 */
-int db_tail_is_true(struct db *d, struct db_work *w, const struct db_proof *proof, uint32_t commit, struct err *e);
+int db_tail_is_true(struct db *d, struct db_work *w, const struct db_proof *proof, const struct wal_scan *s,
+                    struct err *e);
+/* Does the generation end where its chain of frames did? 1, 0 (that cannot be told), -1 */
+int db_tail_ends(struct db *d, const struct wal_scan *s, struct err *e);
 
 /* ---- copy.c: pages on their way into an LTX file ---- */
 struct db_copy {

@@ -17,8 +17,8 @@
  *                                               journal_size_limit has cut the file at the restart; a file that was cut
  *                                               does not end with a frame. The chain of S from C finds it: TAIL first, if
  *                                               it holds commits, then HEAD. Not after a start of the machine: a loss of
- *                                               power may have taken frames before ours, and the restart has hidden it,
- *                                               nor where the chain ends at a frame without a checksum (wal.h).
+ *                                               power may have taken frames before ours, and the restart has hidden it;
+ *                                               nor where frames stand behind the end of the chain (tail.c).
  *   other salts, or another frame, but the    - we let go of it (rest.c) when all that was read was in it: what is not
  *   database file untouched since               in the WAL as it is now has never been. HEAD.
  *   anything else                             - not proven: SNAPSHOT, a full copy under the next TXID.
@@ -32,6 +32,7 @@
 #include "lib/db/internal.h"
 #include "lib/ltx/file.h"
 #include "lib/os/clock.h"
+#include "lib/wal/bytes.h"
 
 static int wal_read(void *ctx, void *bytes, size_t n, int64_t offset, size_t *got, struct err *e)
 {
@@ -84,11 +85,6 @@ static int read_log_state(struct db *d, struct db_proof *p, struct err *e)
 	return err_set(e, ERR_BUSY, "%s changes too fast to be read", d->wal_path);
 }
 
-static uint32_t be32(const uint8_t *p)
-{
-	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-
 /* Without a remembered checksum: the page in the frame must be the one that the newest local file holds. */
 static int frame_page_is_ours(struct db *d, struct db_work *w, const uint8_t *frame, struct err *e)
 {
@@ -101,7 +97,7 @@ static int frame_page_is_ours(struct db *d, struct db_work *w, const uint8_t *fr
 		return err_nomem(e);
 	if (os_file_open(&f, path, O_RDONLY, 0, e) || os_file_stat(&f, &st, e))
 		goto out;
-	rc = ltx_page_read(ltx_file_random(&f, st.size), be32(frame), w->page, w->frame, e);
+	rc = ltx_page_read(ltx_file_random(&f, st.size), wal_be32(frame), w->page, w->frame, e);
 	if (rc > 0)
 		rc = !memcmp(w->page, frame + WAL_FRAME_HEADER_SIZE, d->page_size);
 out:
@@ -124,9 +120,9 @@ static int frame_is_intact(struct db *d, struct db_work *w, struct wal_checksum 
 		return 0;
 	if (os_file_read(&d->wal, w->buffer, (size_t)size, pos->offset - size, &got, e))
 		return -1;
-	if ((int64_t)got < size || be32(frame + 8) != pos->salt1 || be32(frame + 12) != pos->salt2)
+	if ((int64_t)got < size || wal_be32(frame + 8) != pos->salt1 || wal_be32(frame + 12) != pos->salt2)
 		return 0;
-	*c = (struct wal_checksum){ be32(frame + 16), be32(frame + 20) };
+	*c = (struct wal_checksum){ wal_be32(frame + 16), wal_be32(frame + 20) };
 	if (pos->has_checksum)
 		return c->s0 == pos->checksum.s0 && c->s1 == pos->checksum.s1;
 	return frame_page_is_ours(d, w, frame, e);
@@ -165,16 +161,17 @@ enum old_generation {
 	OLD_GREW,  /* there are commits behind the position */
 	OLD_ENDED, /* there is nothing, and there never was */
 	OLD_CUT,   /* there is nothing, but the file was cut, so there may have been more */
-	OLD_BROKEN, /* there are frames without a checksum, which may have been committed (wal.h, published_end) */
+	OLD_ODD,   /* what follows is of this generation, but outside its chain (tail.c) */
 };
 
-/* What has the old generation got behind the position? enum old_generation or -1. */
+/* What has the old generation got behind the position? enum old_generation, or -1. */
 static int look_behind(struct db *d, struct db_work *w, struct wal_checksum c, bool big_endian, struct err *e)
 {
 	const struct db_position *pos = &d->position;
 	int64_t frame = wal_frame_size(d->page_size);
 	struct wal_scan scan;
 	struct os_stat st;
+	int ends;
 
 	wal_scan_begin(&scan, d->page_size, big_endian, pos->salt1, pos->salt2, pos->offset, c);
 	/* One commit is answer enough. */
@@ -183,8 +180,9 @@ static int look_behind(struct db *d, struct db_work *w, struct wal_checksum c, b
 		return -1;
 	if (scan.commit_end > pos->offset)
 		return OLD_GREW;
-	if (scan.broken)
-		return OLD_BROKEN;
+	ends = db_tail_ends(d, &scan, e);
+	if (ends <= 0)
+		return ends ? -1 : OLD_ODD;
 	/*
 	 * A cut leaves exactly journal_size_limit bytes (or the new generation alone, which would not leave our frame): some
 	 * number that a user chose, not one of whole frames. The brake's own limit is made so, too (checkpoint.c). A
@@ -252,7 +250,8 @@ static int decide(struct db *d, struct db_work *w, struct db_proof *p, struct er
 	else if (behind == OLD_ENDED)
 		head(p, DB_STEP_HEAD);
 	else
-		snapshot(p, behind == OLD_CUT ? "the old end of the wal may have been cut off" : "the old end of the wal has no checksums");
+		snapshot(p, behind == OLD_ODD ? "the old end of the wal is not proven"
+		                              : "the old end of the wal may have been cut off");
 	return 0;
 }
 

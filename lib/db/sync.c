@@ -248,7 +248,8 @@ static int sync_open(struct db *d, unsigned flags, struct db_sync_result *r, str
 		goto out;
 	}
 	db_diag_phase(d, "checkpoint_if_needed");
-	if (((!(flags & DB_SYNC_NO_CHECKPOINT) || db_checkpoint_presses(d)) && checkpoint_if_due(d, w, r, e)) || db_read_raise(d, w, &r->files, e))
+	if (((!(flags & DB_SYNC_NO_CHECKPOINT) || db_checkpoint_presses(d)) && checkpoint_if_due(d, w, r, e)) ||
+	    db_read_raise(d, w, &r->files, e))
 		goto out;
 	tell_sizes(d, r);
 	if ((flags & DB_SYNC_REST) && !r->files && (rests = db_rest(d, w, &r->files, e)) < 0)

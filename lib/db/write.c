@@ -310,10 +310,10 @@ int db_write(struct db *d, struct db_work *w, const struct db_proof *p, int64_t 
 		return -1;
 	if (!everything && x.scan.commit_end == p->start)
 		return 0;
-	if (tail && (rc = x.scan.broken ? 0 : db_tail_is_true(d, w, p, x.scan.commit_pages, e)) <= 0) {
+	if (tail && (rc = db_tail_is_true(d, w, p, &x.scan, e)) <= 0) {
 		if (rc < 0)
 			return -1;
-		d->snapshot_reason = "the old end of the wal cannot be told from a commit that failed";
+		d->snapshot_reason = "the old end of the wal is not proven";
 		return err_set(e, ERR_BUSY, "%s: %s", d->wal_path, d->snapshot_reason);
 	}
 	if (write_file(&x, e))

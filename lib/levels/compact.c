@@ -129,12 +129,15 @@ static int merge(struct levels_merge *m, struct err *e)
 	if (!levels_merge_run(m, &why))
 		return 0;
 	if (err_is(&why, ERR_CORRUPT) && m->used_local) {
-		log_warn("local copies are damaged, merging what the replica holds", LS("system", "store"),
-		         LS("db", db_name(m->l->db)), LI("level", m->inputs[0].level + 1), LS("error", why.text));
+		struct err local = why;
+
 		m->remote_only = true;
 		err_clear(&why);
-		if (!levels_merge_run(m, &why))
+		if (!levels_merge_run(m, &why)) {
+			log_warn("local copies are damaged, merged what the replica holds", LS("system", "store"),
+			         LS("db", db_name(m->l->db)), LI("level", m->inputs[0].level + 1), LS("error", local.text));
 			return 0;
+		}
 	}
 	if (m->missing)
 		levels_doubt(m->l);

@@ -68,7 +68,8 @@ bool outlets_want_snapshot(const struct managed *m)
 	for (int i = 0; i < m->outlet_count; i++) {
 		const struct outlet *o = &m->outlets[i];
 
-		if ((o->snapshot_wanted || o->levels_need_db) && !o->levels_errors.errors && levels_due(o, soon) <= soon)
+		if ((o->snapshot_wanted || o->levels_need_db) && !o->levels_errors.errors && !m->sync_errors.errors &&
+		    levels_due(o, soon) <= soon)
 			return true;
 	}
 	return false;

@@ -288,7 +288,7 @@ static void levels_failed(struct outlet *o, const struct err *why)
 		return;
 	}
 	o->levels_retry_us = backoff_fail(&o->levels_errors, OUTLET_RETRY_MS, why, &say);
-	if (say)
+	if (say && !o->errors.errors) /* of a replica that takes no upload that has been told */
 		log_error("compaction error", LS("system", "store"), LS("db", db_name(o->m->db)), LS("replica", kind(o)),
 		          LS("error", err_text(why)));
 	store_tell(o->m, STORE_EVENT_ERROR, err_text(why));
@@ -401,7 +401,7 @@ void outlet_begin_levels(struct outlet *o)
 		m->quiet_since_us = 0; /* nobody has written: it may rest as soon as that is done */
 		return;
 	}
-	if (with_db && (m->syncing || !db_is_open(m->db) || outlets_snapshotting(m)))
+	if (with_db && (m->syncing || m->sync_errors.errors || !db_is_open(m->db) || outlets_snapshotting(m)))
 		return; /* so does the job that runs, or will */
 	t = task_create(m, o);
 	if (!t)

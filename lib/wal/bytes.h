@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* bytes.h - big-endian words of the log (inside lib/wal). */
+/* bytes.h - big-endian words of the log (lib/wal, and the proof in lib/db). */
 #ifndef RIVULET_WAL_BYTES_H
 #define RIVULET_WAL_BYTES_H
 

@@ -72,12 +72,6 @@ static bool frame_is_published(const struct wal_scan *s, const uint8_t *frame, s
 	return true;
 }
 
-/* One that the chain leaves out, and that may nevertheless have been published in its time. */
-static bool frame_is_bare(const uint8_t *frame)
-{
-	return wal_be32(frame) != 0 && (wal_be32(frame + 8) | wal_be32(frame + 12)) == 0;
-}
-
 /* The database size in a frame that ends a transaction, else 0. */
 static uint32_t frame_commit(const uint8_t *frame)
 {
@@ -169,10 +163,8 @@ int wal_scan_run(struct wal_scan *s, struct wal_source source, int64_t end_max, 
 		for (const uint8_t *p = buffer, *end = p + got; (size_t)(end - p) >= frame; p += frame) {
 			struct wal_checksum c = s->checksum;
 			if (!frame_fits(s, p, &c)) {
-				if (!frame_is_published(s, p, &c)) {
-					s->broken = frame_is_bare(p);
+				if (!frame_is_published(s, p, &c))
 					return WAL_SCAN_END;
-				}
 				s->unchained++;
 			}
 			if (accept(s, p, c, pages, e))

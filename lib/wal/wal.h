@@ -112,7 +112,6 @@ struct wal_scan {
 	 */
 	int64_t published_end;
 	int64_t unchained;                 /* frames taken so */
-	bool broken;                       /* the chain ends at a frame that looks like one of those, and none was taken */
 	/* progress */
 	int64_t offset;                    /* of the next frame to read */
 	struct wal_checksum checksum;      /* up to offset */

@@ -37,6 +37,10 @@ def small(path, kilobytes):
     return path
 
 
+def grow(path, kilobytes):
+    _mount("-o", "remount,size=%dk" % kilobytes, path)
+
+
 def read_only(path):
     _enter()
     _mount("--bind", path, path)
@@ -45,12 +49,3 @@ def read_only(path):
 
 def writable(path):
     _mount("-o", "remount,rw,bind", path)
-
-
-def fill(path, leave):
-    """A file that leaves so many KB free; returns its name."""
-    st = os.statvfs(path)
-    name = os.path.join(path, "ballast")
-    with open(name, "wb") as f:
-        f.write(bytes(max(0, st.f_bavail * st.f_frsize - leave * 1024)))
-    return name
