@@ -153,7 +153,6 @@ static int encode(struct writing *x, struct err *e)
 	bool everything = x->proof->step == DB_STEP_SNAPSHOT;
 
 	db_diag_phase(x->d, everything ? "write_ltx_from_db" : "write_ltx_from_wal");
-	os_spool_init(&x->index, x->d->l0_dir, INDEX_MEMORY);
 	if (ltx_encoder_begin(&w->encoder, &x->header, ltx_file_sink(&x->sink, &x->file, 0, w->sink, sizeof(w->sink)),
 	                      ltx_spool_index(&x->index), w->frame, e) ||
 	    wal_pages_sort(w->pages, x->header.commit, e))
@@ -249,6 +248,7 @@ static int write_file(struct writing *x, struct err *e)
 	db_diag_phase(d, "sync_prepare_ltx");
 	if (everything)
 		db_diag_snapshot(d, x->proof->reason);
+	os_spool_init(&x->index, d->l0_dir, INDEX_MEMORY);
 	if (make_header(x, e) || open_staging(x, e))
 		goto out;
 	log_debug("sync", LS("system", "store"), LS("db", d->name), LX("txid", x->txid), LI("offset", x->proof->start),

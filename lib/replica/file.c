@@ -311,6 +311,14 @@ out:
 	return rc;
 }
 
+/* Asked for before anything in it is: when a file has taken its place, that is what the error is about. */
+static int need_folder(struct replica *r, const char *folder, struct err *e)
+{
+	struct os_stat st;
+
+	return os_stat(folder, &st, NULL) == 0 && st.is_dir ? 0 : make_folder(r, folder, e);
+}
+
 /* Gives the staged file a second name, unless it has another owner, mode or time than the stored one shall have. */
 static bool link_staged(struct replica *r, const struct replica_item *item, const char *staged, const char *tmp)
 {
@@ -371,15 +379,14 @@ out:
 static int file_put(struct replica *r, const struct replica_item *item, const char *staged_path, struct err *e)
 {
 	char *folder = level_folder(r, item->level, e), *path = NULL, *tmp = NULL;
-	struct os_stat st;
 	int rc = -1;
 
 	if (!folder || !(path = item_path(folder, item, "", e)) || !(tmp = item_path(folder, item, ".tmp", e)))
 		goto out;
+	if (need_folder(r, folder, e) != 0)
+		goto out;
 	/* A .tmp of a run that broke off may be a second name of a staged file: it is removed, never written to. */
 	if (os_unlink(tmp, e) != 0)
-		goto out;
-	if (os_stat(folder, &st, NULL) != 0 && make_folder(r, folder, e) != 0)
 		goto out;
 	if (!link_staged(r, item, staged_path, tmp)) {
 		if (os_unlink(tmp, e) != 0 || copy_staged(r, item, staged_path, tmp, e) != 0) {
@@ -488,7 +495,6 @@ static int file_create(struct replica *r, const struct replica_item *item, struc
 {
 	uint32_t mode = r->owner_known ? r->file_owner.mode : 0600;
 	struct file_writer *f = calloc(1, sizeof(*f));
-	struct os_stat st;
 
 	*writer = NULL;
 	if (!f)
@@ -500,7 +506,7 @@ static int file_create(struct replica *r, const struct replica_item *item, struc
 	f->folder = level_folder(r, item->level, e);
 	f->path = f->folder ? item_path(f->folder, item, "", e) : NULL;
 	f->tmp = f->path ? item_path(f->folder, item, ".tmp", e) : NULL;
-	if (!f->tmp || (os_stat(f->folder, &st, NULL) != 0 && make_folder(r, f->folder, e) != 0) ||
+	if (!f->tmp || need_folder(r, f->folder, e) != 0 ||
 	    os_dir_list(f->folder, drop_stale, f->folder, e) != 0 || os_unlink(f->tmp, e) != 0 ||
 	    os_file_open(&f->file, f->tmp, O_WRONLY | O_CREAT | O_EXCL, mode, e) != 0) {
 		writer_free(f);

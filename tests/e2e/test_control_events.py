@@ -56,17 +56,30 @@ def test_a_thousand_waiting_callers(t):
     lib.equal(len([f for f in t.files("replica") if "/0/" in f]), before + 2, "files of level 0")
 
 
-def lines_of(s, count, timeout=20):
-    """So many JSON lines out of a chunked answer."""
-    s.settimeout(timeout)
-    got = b""
-    while True:
-        lines = [line for line in got.split(b"\r\n\r\n", 1)[-1].replace(b"\r\n", b"\n").split(b"\n") if line.startswith(b"{")]
-        if len(lines) >= count and got.endswith(b"\n"):
-            return [json.loads(line) for line in lines]
-        piece = s.recv(65536)
-        lib.check(piece, "the stream ended: %r" % got)
-        got += piece
+class Lines:
+    """The JSON lines of a chunked answer, as they come."""
+
+    def __init__(self, s):
+        self.s, self.rest, self.seen = s, b"", []
+        s.settimeout(60)
+
+    def until(self, done):
+        """Reads on until done(line) is true of one; returns that."""
+        while True:
+            *lines, self.rest = self.rest.replace(b"\r\n", b"\n").split(b"\n")
+            for i, line in enumerate(lines):
+                if not line.startswith(b"{"):
+                    continue
+                self.seen.append(json.loads(line))
+                if done(self.seen[-1]):
+                    self.rest = b"\n".join(lines[i + 1:] + [self.rest])
+                    return self.seen[-1]
+            piece = self.s.recv(65536)
+            lib.check(piece, "the stream ended after %r" % self.seen)
+            self.rest += piece
+
+    def event(self, name):
+        return self.until(lambda line: line["event"] == name)
 
 
 def test_events(t):
@@ -74,14 +87,16 @@ def test_events(t):
     s = socket.socket(socket.AF_UNIX)
     s.connect(t.path("s.sock"))
     s.sendall(b"GET /events?path=%s HTTP/1.1\r\nHost: x\r\n\r\n" % db.encode())
-    first = lines_of(s, 1)[0]
+    lines = Lines(s)
+    first = lines.until(lambda line: True)
     lib.equal(list(first), ["time", "event", "path", "status", "txid", "replicated_txid", "lag_ms", "wal_size"])
     lib.equal((first["event"], first["path"], first["status"]), ("state", db, "replicating"))
     t.insert(db)
-    events = [x["event"] for x in lines_of(s, 2)]
-    lib.check("synced" in events and "replicated" in events, events)
+    lib.equal(lines.event("synced")["txid"], first["txid"] + 1)
+    lib.equal(lines.until(lambda line: line["event"] == "replicated" and line["txid"] > first["txid"])["replicated_txid"],
+              first["txid"] + 1)
     c.post("/stop", {"path": db})
-    t.wait(lambda: "stopped" in [x["event"] for x in lines_of(s, 1)], "the stop")
+    lib.equal(lines.event("stopped")["status"], "stopped")
     d.send(signal.SIGTERM)
     lib.equal(d.wait(), 0)
     while s.recv(4096):

@@ -253,6 +253,38 @@ TEST(put_refuses_a_wrong_size)
 	replica_free(r);
 }
 
+/* What is wrong is the replica's folder, not the removal of a name that never was. */
+TEST(a_file_in_the_folders_place_is_what_the_error_names)
+{
+	const char *staged = rk_path("staged6");
+	struct replica_writer *writer;
+	static const char *const places[] = { "", "/ltx", "/ltx/0" };
+
+	CHECK(rk_write(staged, "hello", 5));
+	for (int i = 0; i < 3; i++) {
+		char name[20], path[1000], want[1100];
+		struct err e = ERR_INIT;
+
+		snprintf(name, sizeof(name), "place%d", i);
+		struct replica *r = open_replica(tmppath(name));
+		snprintf(path, sizeof(path), "%s%s", r->path, places[i]);
+		snprintf(want, sizeof(want), "mkdir %s: not a directory", path);
+		for (char *at = path + 1; (at = strchr(at + 1, '/')) != NULL;) {
+			*at = 0;
+			(void)mkdir(path, 0755); /* most of them are there */
+			*at = '/';
+		}
+		CHECK(rk_write(path, "?", 1));
+		CHECK_INT(r->ops->put(r, &put_item, staged, &e), -1);
+		CHECK_STR(e.text, want);
+		err_clear(&e);
+		CHECK_INT(r->ops->create(r, &put_item, &writer, &e), -1);
+		CHECK_STR(e.text, want);
+		CHECK_INT(rk_exists(path), 1);
+		replica_free(r);
+	}
+}
+
 /* Whatever call fails, the object is there whole or not at all, and nothing else stays behind. */
 static int put_with_faults(const char *staged, unsigned calls, int *wrong)
 {
