@@ -47,9 +47,21 @@ class Weather:
         self.share = self.rng.choice([0.0, 0.0, 0.1, 0.3, 0.8])
         self.s3.latency = self.rng.choice([0, 0, 0, 0.02, 0.2])
         self.s3.refuse = self.rng.random() < 0.1
+        # Less than S3 can do: whole objects for ranges, lists from their beginning, no batches of deletes.
+        self.s3.ignore_range = self.rng.random() < 0.2
+        self.s3.ignore_start_after = self.rng.random() < 0.2
+        self.s3.batch_delete = self.rng.random() < 0.8
 
     def clear(self):
         self.share, self.s3.latency, self.s3.refuse = 0.0, 0, False
+
+
+def has(t, path, w, last):
+    """The follower's copy holds that transaction, and is whole."""
+    try:
+        return t.exists(path) and oracle.prefix(t.path(path)).get(w, 0) == last
+    except lib.sqlite3.OperationalError:
+        return False
 
 
 def all_is_there(t, s3, urls, dbs, last):
@@ -83,6 +95,8 @@ def test_histories(t):
     d = s3_histories.start(t, s3, file)
     writers = [oracle.Writer(t, db, w=n + 1, seconds=SECONDS, sleep_ms=(30, 80, 200)[n],
                              ops="insert update delete") for n, db in enumerate(dbs)]
+    t.wait(lambda: any(key.startswith("db1/") for key in s3.objects), "something to follow", 60)
+    follower = t.daemon("restore", "-f", "-follow-interval", "300ms", "-o", t.path("follow.db"), urls[1], env=s3.env)
     end, did = time.monotonic() + SECONDS, {"weather": 0, "kill": 0, "stop": 0, "restore": 0}
     while time.monotonic() < end:
         what = rng.choice(["weather"] * 6 + ["kill", "stop", "restore", "restore"])
@@ -110,6 +124,8 @@ def test_histories(t):
 
     # After a kill the locked one waits until the dead one's lock has run out.
     t.wait(lambda: s3_histories.holds(t, s3, urls, last), "all transactions in the bucket", 120)
+    t.wait(lambda: has(t, "follow.db", 2, last[1]), "transaction %d in the follower's copy" % last[1], 120)
+    lib.equal(follower.stop(), 0, "exit status of the follower")
     lib.equal(d.stop(timeout=60), 0, "exit status")
     all_is_there(t, s3, urls, dbs, last)
 
