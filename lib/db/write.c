@@ -153,7 +153,6 @@ static int encode(struct writing *x, struct err *e)
 	bool everything = x->proof->step == DB_STEP_SNAPSHOT;
 
 	db_diag_phase(x->d, everything ? "write_ltx_from_db" : "write_ltx_from_wal");
-	os_spool_init(&x->index, x->d->l0_dir, INDEX_MEMORY);
 	if (ltx_encoder_begin(&w->encoder, &x->header, ltx_file_sink(&x->sink, &x->file, 0, w->sink, sizeof(w->sink)),
 	                      ltx_spool_index(&x->index), w->frame, e) ||
 	    wal_pages_sort(w->pages, x->header.commit, e))
@@ -301,6 +300,7 @@ int db_write(struct db *d, struct db_work *w, const struct db_proof *p, int64_t 
 	int rc;
 
 	*out = (struct db_written){ 0 };
+	os_spool_init(&x.index, d->l0_dir, INDEX_MEMORY); /* before anything fails: what frees it closes its descriptor */
 	db_diag_phase(d, "sync_page_map");
 	wal_pages_reset(w->pages);
 	wal_scan_begin(&x.scan, d->page_size, p->big_endian, p->salt1, p->salt2, p->start, p->checksum);

@@ -169,6 +169,9 @@ bool sk_begin(struct store_kit *k, const char *name, int databases)
 void sk_end(struct store_kit *k)
 {
 	os_fault_set(NULL);
+	/* After a failure jobs may be left over; the store asks for their end before its own. */
+	for (int i = 0; k->store && i < 400000 && store_step(k->store, 0); i++)
+		;
 	store_free(k->store);
 	loop_free(k->loop);
 	for (int i = 0; i < SK_DATABASES; i++) {
