@@ -56,36 +56,53 @@ def test_a_thousand_waiting_callers(t):
     lib.equal(len([f for f in t.files("replica") if "/0/" in f]), before + 2, "files of level 0")
 
 
-def lines_of(s, count, timeout=20):
-    """So many JSON lines out of a chunked answer."""
-    s.settimeout(timeout)
-    got = b""
-    while True:
-        lines = [line for line in got.split(b"\r\n\r\n", 1)[-1].replace(b"\r\n", b"\n").split(b"\n") if line.startswith(b"{")]
-        if len(lines) >= count and got.endswith(b"\n"):
-            return [json.loads(line) for line in lines]
-        piece = s.recv(65536)
-        lib.check(piece, "the stream ended: %r" % got)
-        got += piece
+class Stream:
+    """The JSON lines of a chunked answer, one after the other."""
+
+    def __init__(self, path, target):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(60)
+        self.socket.connect(path)
+        self.socket.sendall(b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % target.encode())
+        self.rest = b""
+
+    def next(self):
+        while True:
+            line, end, rest = self.rest.partition(b"\n")
+            if end:
+                self.rest = rest
+                if line.startswith(b"{"):  # else it is of the head or of the chunks
+                    return json.loads(line)
+                continue
+            piece = self.socket.recv(65536)
+            lib.check(piece, "the stream ended")
+            self.rest += piece
+
+    def until(self, *wanted):
+        """The events up to the one by which all that are wanted have been seen."""
+        seen = []
+        while not set(wanted) <= {x["event"] for x in seen}:
+            seen.append(self.next())
+        return seen
+
+    def drain(self):
+        while self.socket.recv(4096):
+            pass
 
 
 def test_events(t):
     d, c, db = control.one(t)
-    s = socket.socket(socket.AF_UNIX)
-    s.connect(t.path("s.sock"))
-    s.sendall(b"GET /events?path=%s HTTP/1.1\r\nHost: x\r\n\r\n" % db.encode())
-    first = lines_of(s, 1)[0]
+    s = Stream(t.path("s.sock"), "/events?path=" + db)
+    first = s.next()
     lib.equal(list(first), ["time", "event", "path", "status", "txid", "replicated_txid", "lag_ms", "wal_size"])
     lib.equal((first["event"], first["path"], first["status"]), ("state", db, "replicating"))
     t.insert(db)
-    events = [x["event"] for x in lines_of(s, 2)]
-    lib.check("synced" in events and "replicated" in events, events)
+    s.until("synced", "replicated")
     c.post("/stop", {"path": db})
-    t.wait(lambda: "stopped" in [x["event"] for x in lines_of(s, 1)], "the stop")
+    s.until("stopped")
     d.send(signal.SIGTERM)
     lib.equal(d.wait(), 0)
-    while s.recv(4096):
-        pass
+    s.drain()
 
 
 def test_list_watch(t):
