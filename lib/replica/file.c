@@ -56,6 +56,19 @@ static char *item_path(const char *folder, const struct replica_item *item, cons
 
 /* ---- list ---- */
 
+/* A folder that is not there holds nothing. A file in its place is no empty folder: whoever took it for one would find
+ * no backup where there may be one, on a disk that is not mounted, say. */
+static int listed(int rc, const struct err *why, struct err *e)
+{
+	if (rc == 0 || (why->code == ERR_NOT_FOUND && why->sys != ENOTDIR))
+		return 0;
+	if (e) {
+		*e = *why;
+		e->code = why->sys == ENOTDIR ? ERR_SYSTEM : why->code;
+	}
+	return rc;
+}
+
 struct list_walk {
 	int level;
 	uint64_t seek;
@@ -107,11 +120,7 @@ static int file_list(struct replica *r, int level, uint64_t seek, bool exact_tim
 	}
 	memcpy(w.path, folder, w.folder_len - 1);
 	w.path[w.folder_len - 1] = '/';
-	rc = os_dir_list(folder, visit_name, &w, &why);
-	if (rc != 0 && why.code == ERR_NOT_FOUND)
-		rc = 0;
-	else if (rc != 0 && e)
-		*e = why;
+	rc = listed(os_dir_list(folder, visit_name, &w, &why), &why, e);
 out:
 	free(folder);
 	free(w.path);
@@ -145,11 +154,7 @@ static int file_list_all(struct replica *r, bool exact_times, struct replica_lis
 		return err_nomem(e);
 	rc = os_dir_list(folder, visit_level, &w, &why);
 	free(folder);
-	if (rc != 0 && why.code == ERR_NOT_FOUND)
-		return 0;
-	if (rc != 0 && e)
-		*e = why;
-	return rc;
+	return listed(rc, &why, e);
 }
 
 /* ---- read ---- */
@@ -259,11 +264,7 @@ static int file_visit_folder(struct replica *r, const char *folder, replica_visi
 		return err_nomem(e);
 	rc = os_dir_list(path, visit_any, &w, &why);
 	free(path);
-	if (rc != 0 && why.code == ERR_NOT_FOUND)
-		return 0;
-	if (rc != 0 && e)
-		*e = why;
-	return rc;
+	return listed(rc, &why, e);
 }
 
 static int file_open_path(struct replica *r, const char *path, int64_t offset, struct replica_reader **reader, struct err *e)
@@ -309,6 +310,14 @@ static int make_folder(struct replica *r, const char *folder, struct err *e)
 out:
 	free(up);
 	return rc;
+}
+
+/* First of all: what is wrong with the place is to be said, not that a leftover in it cannot be removed. */
+static int need_folder(struct replica *r, const char *folder, struct err *e)
+{
+	struct os_stat st;
+
+	return os_stat(folder, &st, NULL) == 0 && st.is_dir ? 0 : make_folder(r, folder, e);
 }
 
 /* Gives the staged file a second name, unless it has another owner, mode or time than the stored one shall have. */
@@ -371,15 +380,14 @@ out:
 static int file_put(struct replica *r, const struct replica_item *item, const char *staged_path, struct err *e)
 {
 	char *folder = level_folder(r, item->level, e), *path = NULL, *tmp = NULL;
-	struct os_stat st;
 	int rc = -1;
 
 	if (!folder || !(path = item_path(folder, item, "", e)) || !(tmp = item_path(folder, item, ".tmp", e)))
 		goto out;
+	if (need_folder(r, folder, e) != 0)
+		goto out;
 	/* A .tmp of a run that broke off may be a second name of a staged file: it is removed, never written to. */
 	if (os_unlink(tmp, e) != 0)
-		goto out;
-	if (os_stat(folder, &st, NULL) != 0 && make_folder(r, folder, e) != 0)
 		goto out;
 	if (!link_staged(r, item, staged_path, tmp)) {
 		if (os_unlink(tmp, e) != 0 || copy_staged(r, item, staged_path, tmp, e) != 0) {
@@ -488,7 +496,6 @@ static int file_create(struct replica *r, const struct replica_item *item, struc
 {
 	uint32_t mode = r->owner_known ? r->file_owner.mode : 0600;
 	struct file_writer *f = calloc(1, sizeof(*f));
-	struct os_stat st;
 
 	*writer = NULL;
 	if (!f)
@@ -500,7 +507,7 @@ static int file_create(struct replica *r, const struct replica_item *item, struc
 	f->folder = level_folder(r, item->level, e);
 	f->path = f->folder ? item_path(f->folder, item, "", e) : NULL;
 	f->tmp = f->path ? item_path(f->folder, item, ".tmp", e) : NULL;
-	if (!f->tmp || (os_stat(f->folder, &st, NULL) != 0 && make_folder(r, f->folder, e) != 0) ||
+	if (!f->tmp || need_folder(r, f->folder, e) != 0 ||
 	    os_dir_list(f->folder, drop_stale, f->folder, e) != 0 || os_unlink(f->tmp, e) != 0 ||
 	    os_file_open(&f->file, f->tmp, O_WRONLY | O_CREAT | O_EXCL, mode, e) != 0) {
 		writer_free(f);
