@@ -319,7 +319,7 @@ def test_file_where_the_replica_should_be(t):
     os.unlink(place)
     shutil.move(place + ".aside", place)
     settled(t, db, timeout=60)
-    oracle.stop(d)
+    lib.equal(d.stop(), 0)
     oracle.equals_source(t, place, db)
 
 
