@@ -45,6 +45,8 @@ void drive_clock(struct model *m, int64_t us)
 
 static struct request request(struct model *m, enum command cmd)
 {
+	if (m->bucket)
+		atomic_store(&m->bucket->wall_ms, m->wall_ms);
 	return (struct request){ .cmd = cmd, .seed = rng_next(&m->rng), .wall_ms = m->wall_ms, .mono_us = m->mono_us,
 	                         .boot = m->boot };
 }
@@ -252,6 +254,20 @@ void drive_app_close(struct model *m, int kill_percent)
 
 /* ---- engine ---- */
 
+/* The engine's requests go wrong now and then; what is asked meanwhile and afterwards is answered. */
+static bool engine_call(struct model *m, struct request *q, struct reply *r, bool quiet, void (*paused)(struct model *m))
+{
+	static const unsigned shares[] = { 50, 200, 500, 950 };
+	bool lived;
+
+	if (m->bucket && !quiet && rng_percent(&m->bucket_rng, (uint32_t)m->set.bad_percent))
+		atomic_store(&m->bucket->bad_per_mille, rng_pick(&m->bucket_rng, shares));
+	lived = proc_call(&m->engine, q, r, paused, m);
+	if (m->bucket)
+		atomic_store(&m->bucket->bad_per_mille, 0);
+	return lived;
+}
+
 bool drive_engine_start(struct model *m)
 {
 	if (m->engine.pid)
@@ -316,7 +332,7 @@ static bool sync_with(struct model *m, enum command cmd, bool quiet)
 	q = engine_request(m, cmd, quiet);
 	if (!quiet)
 		add_noise(m, &q);
-	if (!proc_call(&m->engine, &q, &r, m->busy_app >= 0 ? NULL : in_engine_pause, m)) {
+	if (!engine_call(m, &q, &r, quiet, m->busy_app >= 0 ? NULL : in_engine_pause)) {
 		ended(m, "engine", &m->engine, &q);
 		m->resting = false;
 		return false;
@@ -365,7 +381,7 @@ void drive_levels(struct model *m)
 		return;
 	add_noise(m, &q);
 	q.pauses_max = 0;
-	if (!proc_call(&m->engine, &q, &r, NULL, m)) {
+	if (!engine_call(m, &q, &r, false, NULL)) {
 		ended(m, "engine", &m->engine, &q);
 		m->resting = false;
 		return;
@@ -386,7 +402,7 @@ void drive_upload(struct model *m, bool quiet)
 		add_noise(m, &q);
 		q.pauses_max = 0;
 	}
-	if (!proc_call(&m->engine, &q, &r, NULL, m)) {
+	if (!engine_call(m, &q, &r, quiet, NULL)) {
 		ended(m, "engine", &m->engine, &q);
 		return;
 	}
