@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* driver.c - commands to the application and to the engine, and the books that the model keeps about them. */
+#include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -80,7 +81,7 @@ static void note_clock(struct model *m, const struct reply *r)
 /* What may happen during a command: a death, or a fault, at one of its first kernel calls. */
 static void add_noise(struct model *m, struct request *q)
 {
-	static const int errnums[] = { 5 /* EIO */, 28 /* ENOSPC */, 24 /* EMFILE */, 11 /* EAGAIN */, 12 /* ENOMEM */ };
+	static const int errnums[] = { EIO, ENOSPC, EMFILE, EAGAIN, ENOMEM };
 	static const uint32_t reach[] = { 10, 40, 150, 500 };
 	static const uint32_t modes[] = { OS_FAULT_ONCE, OS_FAULT_FROM, OS_FAULT_SHORT };
 
@@ -92,6 +93,8 @@ static void add_noise(struct model *m, struct request *q)
 		q->fault_errnum = rng_pick(&m->rng, errnums);
 		if (rng_percent(&m->rng, 30))
 			q->fault_calls = OS_CALL_SYNC | OS_CALL_WRITE;
+		else if (q->fault_errnum == EAGAIN) /* from a ready socket that would be an endless loop, by a clock that stands */
+			q->fault_calls = OS_CALL_ALL & ~(uint32_t)OS_CALL_NET;
 	}
 	if (rng_percent(&m->rng, (uint32_t)m->set.pause_percent)) {
 		static const uint32_t densities[] = { 3, 10, 40, 150 };
