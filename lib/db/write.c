@@ -248,6 +248,7 @@ static int write_file(struct writing *x, struct err *e)
 	db_diag_phase(d, "sync_prepare_ltx");
 	if (everything)
 		db_diag_snapshot(d, x->proof->reason);
+	os_spool_init(&x->index, d->l0_dir, INDEX_MEMORY);
 	if (make_header(x, e) || open_staging(x, e))
 		goto out;
 	log_debug("sync", LS("system", "store"), LS("db", d->name), LX("txid", x->txid), LI("offset", x->proof->start),
@@ -300,7 +301,6 @@ int db_write(struct db *d, struct db_work *w, const struct db_proof *p, int64_t 
 	int rc;
 
 	*out = (struct db_written){ 0 };
-	os_spool_init(&x.index, d->l0_dir, INDEX_MEMORY); /* before anything fails: what frees it closes its descriptor */
 	db_diag_phase(d, "sync_page_map");
 	wal_pages_reset(w->pages);
 	wal_scan_begin(&x.scan, d->page_size, p->big_endian, p->salt1, p->salt2, p->start, p->checksum);

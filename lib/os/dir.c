@@ -53,6 +53,7 @@ static int existing_part(char *path, size_t *len, struct err *e)
 		rc = stat(path, &raw);
 		if (rc == 0 && !S_ISDIR(raw.st_mode))
 			return err_sys(e, ENOTDIR, "mkdir %s", path);
+		/* Further up is the file that is none (ENOTDIR): the error names that. */
 		if (rc < 0 && errno != ENOENT && errno != ENOTDIR)
 			return err_sys(e, errno, "mkdir %s", path);
 		path[end] = cut;

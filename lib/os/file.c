@@ -88,6 +88,8 @@ int os_file_temp(struct os_file *f, const char *dir, struct err *e)
 
 void os_file_close(struct os_file *f)
 {
+	/* An open file has a name. One of zeroes was never opened, and descriptor 0 is somebody else's. */
+	assert(f->fd < 0 || f->path != NULL);
 	/* Linux has freed the descriptor even when close() says EINTR: trying again could close another thread's. */
 	if (f->fd >= 0)
 		close(f->fd);

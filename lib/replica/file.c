@@ -312,7 +312,7 @@ out:
 	return rc;
 }
 
-/* First of all: what is wrong with the place is to be said, not that a leftover in it cannot be removed. */
+/* Asked for before anything in it is: when a file has taken its place, that is what the error is about. */
 static int need_folder(struct replica *r, const char *folder, struct err *e)
 {
 	struct os_stat st;

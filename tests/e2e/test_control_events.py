@@ -56,53 +56,51 @@ def test_a_thousand_waiting_callers(t):
     lib.equal(len([f for f in t.files("replica") if "/0/" in f]), before + 2, "files of level 0")
 
 
-class Stream:
-    """The JSON lines of a chunked answer, one after the other."""
+class Lines:
+    """The JSON lines of a chunked answer, as they come."""
 
-    def __init__(self, path, target):
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(60)
-        self.socket.connect(path)
-        self.socket.sendall(b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % target.encode())
-        self.rest = b""
+    def __init__(self, s):
+        self.s, self.rest, self.seen = s, b"", []
+        s.settimeout(60)
 
-    def next(self):
+    def until(self, done):
+        """Reads on until done(line) is true of one; returns that."""
         while True:
-            line, end, rest = self.rest.partition(b"\n")
-            if end:
-                self.rest = rest
-                if line.startswith(b"{"):  # else it is of the head or of the chunks
-                    return json.loads(line)
-                continue
-            piece = self.socket.recv(65536)
-            lib.check(piece, "the stream ended")
+            *lines, self.rest = self.rest.replace(b"\r\n", b"\n").split(b"\n")
+            for i, line in enumerate(lines):
+                if not line.startswith(b"{"):
+                    continue
+                self.seen.append(json.loads(line))
+                if done(self.seen[-1]):
+                    self.rest = b"\n".join(lines[i + 1:] + [self.rest])
+                    return self.seen[-1]
+            piece = self.s.recv(65536)
+            lib.check(piece, "the stream ended after %r" % self.seen)
             self.rest += piece
 
-    def until(self, *wanted):
-        """The events up to the one by which all that are wanted have been seen."""
-        seen = []
-        while not set(wanted) <= {x["event"] for x in seen}:
-            seen.append(self.next())
-        return seen
-
-    def drain(self):
-        while self.socket.recv(4096):
-            pass
+    def event(self, name):
+        return self.until(lambda line: line["event"] == name)
 
 
 def test_events(t):
     d, c, db = control.one(t)
-    s = Stream(t.path("s.sock"), "/events?path=" + db)
-    first = s.next()
+    s = socket.socket(socket.AF_UNIX)
+    s.connect(t.path("s.sock"))
+    s.sendall(b"GET /events?path=%s HTTP/1.1\r\nHost: x\r\n\r\n" % db.encode())
+    lines = Lines(s)
+    first = lines.until(lambda line: True)
     lib.equal(list(first), ["time", "event", "path", "status", "txid", "replicated_txid", "lag_ms", "wal_size"])
     lib.equal((first["event"], first["path"], first["status"]), ("state", db, "replicating"))
     t.insert(db)
-    s.until("synced", "replicated")
+    lib.equal(lines.event("synced")["txid"], first["txid"] + 1)
+    lib.equal(lines.until(lambda line: line["event"] == "replicated" and line["txid"] > first["txid"])["replicated_txid"],
+              first["txid"] + 1)
     c.post("/stop", {"path": db})
-    s.until("stopped")
+    lib.equal(lines.event("stopped")["status"], "stopped")
     d.send(signal.SIGTERM)
     lib.equal(d.wait(), 0)
-    s.drain()
+    while s.recv(4096):
+        pass
 
 
 def test_list_watch(t):

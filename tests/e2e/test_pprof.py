@@ -4,6 +4,7 @@ import http.client
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -87,19 +88,17 @@ def test_a_cpu_profile_names_our_functions(t):
 
     writer = threading.Thread(target=write)
     writer.start()
-    answers = []
-    profile = threading.Thread(target=lambda: answers.append(ask(d, "/debug/pprof/profile?seconds=3")))
-    profile.start()
-    time.sleep(1)
+    first = Connection(d.socket)
+    first.request("GET", "/debug/pprof/profile?seconds=4")
     second = ask(d, "/debug/pprof/profile?seconds=1")
     lib.equal((second.status, second.body.decode()),
               (500, "Could not enable CPU profiling: cpu profiling already in use\n"))
     lib.equal(ask(d, "/list").status, 200)  # meanwhile
-    profile.join()
+    answer = first.getresponse()
+    lib.write_file(t.path("cpu"), answer.read())
     stop.set()
     writer.join()
-    lib.equal(answers[0].status, 200)
-    lib.write_file(t.path("cpu"), answers[0].body)
+    lib.equal(answer.status, 200)
     top = pprof(t, "-top", "-cum", t.path("cpu"))
     lib.contains(top, "Type: cpu")
     lib.check(re.search(r"\b(db_sync|sync_run|loop_once)\b", top), "a function of ours:\n" + top)
@@ -124,13 +123,31 @@ def test_stacks_of_all_threads(t):
 @lib.limit(120)
 def test_a_daemon_that_stops_answers_the_profile(t):
     d = start(t)
-    answers = []
-    profile = threading.Thread(target=lambda: answers.append(ask(d, "/debug/pprof/profile?seconds=600")))
-    profile.start()
-    time.sleep(1)
+    c = Connection(d.socket)
+    c.request("GET", "/debug/pprof/profile?seconds=600")
+    lib.equal(ask(d, "/debug/pprof/profile?seconds=1").status, 500)  # the other one is under way
     lib.equal(d.stop(), 0)
-    profile.join()
-    lib.equal((answers[0].status, answers[0].body[:2]), (200, b"\x1f\x8b"))
+    r = c.getresponse()
+    lib.equal((r.status, r.read()[:2]), (200, b"\x1f\x8b"))
+    shut = [line for line in d.text().splitlines() if "http server shutdown error" in line]
+    lib.equal(shut, [], "nothing had to be waited for")
+
+
+def catches_sigprof(pid):
+    caught = re.search(r"^SigCgt:\s*([0-9a-f]+)", lib.read_file("/proc/%d/status" % pid).decode(), re.M).group(1)
+    return bool(int(caught, 16) >> (signal.SIGPROF - 1) & 1)
+
+
+def test_costs_nothing_until_asked(t):
+    """No handler is there and no timer, whatever else is asked for; the CPU's timer ends with the profile."""
+    d = start(t)
+    for target in ("/list", "/info", "/metrics", "/debug/pprof/heap", "/debug/pprof/cmdline", "/debug/pprof/block"):
+        lib.equal(ask(d, target).status, 200, target)
+    lib.check(not catches_sigprof(d.process.pid), "SIGPROF is taken")
+    lib.equal(lib.read_file("/proc/%d/timers" % d.process.pid), b"")
+    lib.equal(ask(d, "/debug/pprof/profile?seconds=1").status, 200)
+    lib.check(catches_sigprof(d.process.pid), "SIGPROF was never taken: this test looks at the wrong place")
+    lib.equal(ask(d, "/debug/pprof/profile?seconds=1").status, 200, "the one before has ended")
 
 
 @lib.limit(120)

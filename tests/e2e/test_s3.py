@@ -430,6 +430,22 @@ def test_range_ignored(t):
     lib.equal(lib.dump(restore(t, s3)), lib.dump(db))
 
 
+def test_range_ignored_in_a_large_file(t):
+    """Threads that fetch parts of it side by side soon notice, and what is left is read in one piece."""
+    s3, db = setup(t)
+    blob(t, db, 48)
+    once(t, s3, db)
+    s3.ignore_range, s3.sent = True, 0
+    out = t.path("out.db")
+    said = t.ok("restore", "-parallelism", "6", "-o", out, s3.url("db"))
+    lib.equal(lib.dump(out), lib.dump(db))
+    lib.equal(said.count("ignores ranges"), 1, said)
+    size = sum(len(o.data) for o in s3.objects.values())
+    # 48 MB are 24 parts: six and the rest. What lies before the six is sent in vain, and some on the way.
+    lib.check(s3.count("GetObject") <= 8, "%d requests" % s3.count("GetObject"))
+    lib.check(s3.sent < 4 * size, "%d bytes sent of %d" % (s3.sent, size))
+
+
 def test_start_after_ignored(t):
     s3, db = setup(t)
     s3.ignore_start_after = True

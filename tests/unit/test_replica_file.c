@@ -114,14 +114,12 @@ TEST(list_error_is_passed_on)
 /* Not one that holds nothing: a backup may lie below what a mistake or a missing mount put there. */
 TEST(a_file_in_the_place_of_a_folder)
 {
-	static const struct replica_item item = { .level = 0, .min_txid = 1, .max_txid = 1, .size = 5 };
-	const char *path = rk_path("in-the-way"), *staged = rk_path("staged-for-it");
+	const char *path = rk_path("in-the-way");
 	struct replica *r = open_replica(path);
 	struct replica_list l = { .items = NULL };
-	struct replica_writer *writer;
 	struct err e = ERR_INIT;
 
-	CHECK(rk_write(path, "", 0) && rk_write(staged, "hello", 5));
+	CHECK(rk_write(path, "", 0));
 	CHECK_INT(replica_list_levels(r, 0, 9, false, &l, &e), -1);
 	CHECK_INT(e.code, ERR_SYSTEM);
 	CHECK(strstr(e.text, "open ") == e.text && strstr(e.text, "/in-the-way/ltx: not a directory"));
@@ -130,18 +128,11 @@ TEST(a_file_in_the_place_of_a_folder)
 	CHECK(strstr(e.text, "/in-the-way/ltx/3: not a directory"));
 	CHECK_INT(r->ops->visit_folder(r, "generations", NULL, NULL, &e), -1);
 	CHECK_INT(e.code, ERR_SYSTEM);
-	/* What is said is what is wrong, and not that there is nothing to clear away. */
-	CHECK_INT(r->ops->put(r, &item, staged, &e), -1);
-	CHECK(strstr(e.text, "mkdir ") == e.text && strstr(e.text, "/in-the-way: not a directory"));
-	CHECK_INT(r->ops->create(r, &item, &writer, &e), -1);
-	CHECK(strstr(e.text, "mkdir ") == e.text && strstr(e.text, "/in-the-way: not a directory"));
 	/* A level alone. */
 	CHECK_INT(unlink(path), 0);
 	CHECK(rk_store(path, 1, 1, 1, "x", 1, 0) && rk_write(tmppath("in-the-way/ltx/0"), "", 0));
 	CHECK_INT(replica_list_levels(r, 0, 9, false, &l, &e), -1);
 	CHECK(strstr(e.text, "/ltx/0: not a directory"));
-	CHECK_INT(r->ops->put(r, &item, staged, &e), -1);
-	CHECK(strstr(e.text, "mkdir ") == e.text && strstr(e.text, "/ltx/0: not a directory"));
 	replica_list_free(&l);
 	replica_free(r);
 }
@@ -286,6 +277,38 @@ TEST(put_refuses_a_wrong_size)
 	CHECK_INT(e.code, ERR_CORRUPT);
 	CHECK(!rk_exists(rk_file(path, 0, 7, 7)));
 	replica_free(r);
+}
+
+/* What is wrong is the replica's folder, not the removal of a name that never was. */
+TEST(a_file_in_the_folders_place_is_what_the_error_names)
+{
+	const char *staged = rk_path("staged6");
+	struct replica_writer *writer;
+	static const char *const places[] = { "", "/ltx", "/ltx/0" };
+
+	CHECK(rk_write(staged, "hello", 5));
+	for (int i = 0; i < 3; i++) {
+		char name[20], path[1000], want[1100];
+		struct err e = ERR_INIT;
+
+		snprintf(name, sizeof(name), "place%d", i);
+		struct replica *r = open_replica(tmppath(name));
+		snprintf(path, sizeof(path), "%s%s", r->path, places[i]);
+		snprintf(want, sizeof(want), "mkdir %s: not a directory", path);
+		for (char *at = path + 1; (at = strchr(at + 1, '/')) != NULL;) {
+			*at = 0;
+			(void)mkdir(path, 0755); /* most of them are there */
+			*at = '/';
+		}
+		CHECK(rk_write(path, "?", 1));
+		CHECK_INT(r->ops->put(r, &put_item, staged, &e), -1);
+		CHECK_STR(e.text, want);
+		err_clear(&e);
+		CHECK_INT(r->ops->create(r, &put_item, &writer, &e), -1);
+		CHECK_STR(e.text, want);
+		CHECK_INT(rk_exists(path), 1);
+		replica_free(r);
+	}
 }
 
 /* Whatever call fails, the object is there whole or not at all, and nothing else stays behind. */
