@@ -163,7 +163,7 @@ static void sync_worked(struct managed *m, const struct db_sync_result *r)
 	int errors = backoff_clear(&m->sync_errors);
 	int64_t now = os_mono_us();
 
-	m->disk_full = false;
+	m->disk_full = m->uncopied = false;
 	if (errors) {
 		log_info("sync recovered", LS("system", "store"), LS("db", db_name(m->db)), LI("previous_errors", errors));
 		store_tell(m, STORE_EVENT_RECOVERED, "");

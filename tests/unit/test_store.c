@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tests/check.h"
@@ -180,6 +181,7 @@ TEST(uploads_do_not_hide_what_a_full_disk_holds_up)
 	struct os_fault_plan plan = { .mode = OS_FAULT_FROM, .at = 1, .calls = OS_CALL_WRITE, .errnum = ENOSPC };
 
 	CHECK(begin("hidden"));
+	CHECK_INT(chmod(g[0].path, 0600), 0); /* uploads link then, and write nothing */
 	CHECK(add(0));
 	CHECK(run(SECOND));
 	puts_to_fail = 3;
