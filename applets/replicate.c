@@ -156,6 +156,8 @@ static void say_hello(const struct replicate *r, const struct config *c)
 	if (c->socket.permissions & ~0777u)
 		log_warn("socket permissions have bits outside 0777; a leading 0 makes them octal",
 		         LI("permissions", c->socket.permissions));
+	if (c->unitless_count)
+		log_warn("durations without a unit are nanoseconds", LI("count", c->unitless_count), LI("line", c->unitless_line));
 	if (!c->db_count)
 		log_error("no databases specified in configuration");
 }

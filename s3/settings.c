@@ -272,6 +272,8 @@ static void take_switches(struct merge *m)
 	s->sign_payload = sign != S3_NO;
 	s->content_md5 = md5 != S3_UNSET ? md5 == S3_YES : s->provider != S3_TIGRIS;
 	s->skip_verify = skip == S3_YES;
+	if (s->skip_verify)
+		buf_str(&s->warnings, "skip-verify is on: whoever answers for the server is believed\n");
 	s->storage_class = keep(m, first(g->storage_class, s3_url_param(&m->url, "storageClass", "storage-class")));
 }
 

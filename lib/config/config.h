@@ -88,6 +88,8 @@ struct config {
 	int64_t shutdown_timeout_ns, shutdown_interval_ns;
 	int64_t heartbeat_interval_ns;
 	int64_t idle_timeout_ns;
+	/* So many durations are numbers, so nanoseconds, which hardly anybody means; the line of the first. */
+	int unitless_count, unitless_line;
 	struct config_db *dbs;   /* in the order of the file */
 	int db_count;
 	struct config_memory *memory; /* this room's */

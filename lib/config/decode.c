@@ -144,6 +144,8 @@ static int read_duration(struct decoder *d, const struct tree_node *n, int64_t *
 		return 0;
 	else if (s.type != SCALAR_NULL)
 		return decode_complain(d, n, "time.Duration");
+	if (s.type != SCALAR_NULL && *value != 0 && d->unitless_count++ == 0)
+		d->unitless_line = n->line;
 	return 0;
 }
 

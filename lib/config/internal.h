@@ -52,6 +52,7 @@ struct decoder {
 	struct config_memory *memory; /* for what is kept */
 	struct buf complaints; /* type errors: all are told at once */
 	int complaint_count, depth;
+	int unitless_count, unitless_line; /* durations given as numbers; where the first is */
 	long visits;
 };
 enum key_type {

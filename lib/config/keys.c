@@ -443,6 +443,8 @@ int config_decode(const struct tree_node *root, struct config *c, struct config_
 	if (root)
 		rc = read_top(&d, root, c, global, e);
 	refill_texts(c);
+	c->unitless_count = d.unitless_count;
+	c->unitless_line = d.unitless_line;
 	if (!rc && d.complaint_count)
 		rc = err_set(e, ERR_INVALID, "yaml: unmarshal errors:%s", buf_text(&d.complaints));
 	buf_free(&d.complaints);

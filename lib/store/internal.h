@@ -146,6 +146,7 @@ struct managed {
 	bool starved;              /* it waits for its turn to be open */
 	bool seated;               /* it has its turn */
 	bool disk_full;
+	bool uncopied;             /* the last sync failed, and there are commits that no local file holds */
 	bool blocked;              /* started, but another one with this path is still being closed */
 	bool leaving;              /* removed: out of the table; freed once it has stopped */
 	uint8_t overlooked;        /* commits that only a slow look found, in a row */

@@ -121,6 +121,10 @@ static void sync_failed(struct managed *m, const struct err *why)
 		return;
 	m->sums.errors++;
 	m->disk_full = err_is(why, ERR_FULL);
+	/* What cannot even be opened may hold anything. */
+	m->uncopied = !db_is_open(m->db) || db_changed(m->db);
+	if (m->uncopied && !m->behind_since_us)
+		m->behind_since_us = m->last_sync_us;
 	if (err_no_descriptor(why) && !db_is_open(m->db) && turns_failed(m))
 		return;
 	m->retry_us = backoff_fail(&m->sync_errors, m->monitor_interval_ms, why, &say);
@@ -159,7 +163,7 @@ static void sync_worked(struct managed *m, const struct db_sync_result *r)
 	int errors = backoff_clear(&m->sync_errors);
 	int64_t now = os_mono_us();
 
-	m->disk_full = false;
+	m->disk_full = m->uncopied = false;
 	if (errors) {
 		log_info("sync recovered", LS("system", "store"), LS("db", db_name(m->db)), LI("previous_errors", errors));
 		store_tell(m, STORE_EVENT_RECOVERED, "");

@@ -144,7 +144,7 @@ static void note_progress(struct outlet *o, uint64_t before)
 {
 	struct managed *m = o->m;
 
-	if (o == m->outlets)
+	if (o == m->outlets && !m->uncopied)
 		m->behind_since_us = o->position >= m->txid ? 0 : m->last_sync_us;
 	if (o->position > before)
 		store_tell(m, STORE_EVENT_REPLICATED, "");

@@ -221,6 +221,7 @@ void stop_after_close(struct managed *m)
 	m->stop = STOP_NOT;
 	m->dormant = m->woken = m->blocked = m->sync_asked = false;
 	m->behind_since_us = 0;
+	m->uncopied = false;
 	managed_set_state(m, MANAGED_STOPPED, NULL);
 	store_tell(m, STORE_EVENT_STOPPED, "");
 	waits_refuse(m);

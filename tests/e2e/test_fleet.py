@@ -667,6 +667,14 @@ def test_two_replicas_one_broken(t):
     lib.equal(lib.dump(db), lib.dump(t.path("check.db")))
 
 
+def test_durations_without_a_unit_are_warned_of(t):
+    t.database("a.db")
+    configuration(t, "a.db", top="l0-retention: 0\nl0-retention-check-interval: 15s\nshutdown-sync-timeout: 10\n")
+    said = t.ok("replicate", "-once", "-config", "c.yml")
+    line = lib.read_file(t.path("c.yml")).decode().splitlines().index("shutdown-sync-timeout: 10") + 1
+    lib.contains(said, 'level=WARN msg="durations without a unit are nanoseconds" count=1 line=%d\n' % line)
+
+
 def test_mcp_is_not_built(t):
     t.database("a.db")
     configuration(t, "a.db", top="mcp-addr: ':3001'\n")

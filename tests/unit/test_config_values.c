@@ -84,6 +84,8 @@ TEST(types)
 	     "shutdown-sync-interval: 1_000\nl0-retention: 1e9\nidle-timeout: 0\n"
 	     "dbs: [{path: 123, min-checkpoint-page-count: 0x10, truncate-page-n: 0b11, max-sync-wal-bytes: 3.0, replica: {path: /r}},"
 	     "{path: /b, min-checkpoint-page-count: 010, truncate-page-n: 0o17, max-sync-wal-bytes: 1_0, idle-timeout: 2s, replica: {path: /s}}]");
+	CHECK_INT(c.unitless_count, 3); /* and the zero is one in any unit */
+	CHECK_INT(c.unitless_line, 5);
 	CHECK_STR(c.addr, "0123");
 	CHECK_STR(c.exec, "yes");
 	CHECK_STR(c.mcp_addr, "1.0");

@@ -197,6 +197,7 @@ TEST(said_outright_wins)
 	make(&(struct s3_given){ .url = "s3://b?skipVerify=false", .skip_verify = S3_YES });
 	CHECK_INT(made.skip_verify, false);
 	make(&(struct s3_given){ .url = "s3://b?skip-verify=1" });
+	CHECK(strstr(buf_text(&made.warnings), "skip-verify is on") != NULL);
 	CHECK_INT(made.skip_verify, true);
 }
 

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tests/check.h"
@@ -32,6 +33,13 @@ static void end(void)
 static bool add(int i) { return sk_add(&k, i, 1); }
 static bool run(int64_t us) { return sk_run(&k, us); }
 static struct managed_status status(int i) { return sk_status(&k, i); }
+static int64_t lag_ms(int i)
+{
+	struct managed_facts f;
+
+	managed_facts(k.m[i], &f);
+	return f.lag_ms;
+}
 static bool replicated(int i) { return sk_replicated(&k, i); }
 static uint32_t below(uint32_t n) { return sk_below(&k, n); }
 
@@ -159,9 +167,37 @@ TEST(a_full_disk_is_looked_at_often)
 	CHECK(run(600LL * SECOND));
 	CHECK_INT(status(0).state, MANAGED_PAUSED);
 	CHECK(rig_exists(g[0].path));
+	CHECK(lag_ms(0) > 590 * 1000 && lag_ms(0) <= 601 * 1000);
 	os_fault_set(NULL);
 	CHECK(run(6 * SECOND));
 	CHECK(replicated(0));
+	CHECK_INT(lag_ms(0), 0);
+	end();
+}
+
+/* What a file holds gets away; the commits that none holds count on, and only if there are any. */
+TEST(uploads_do_not_hide_what_a_full_disk_holds_up)
+{
+	struct os_fault_plan plan = { .mode = OS_FAULT_FROM, .at = 1, .calls = OS_CALL_WRITE, .errnum = ENOSPC };
+
+	CHECK(begin("hidden"));
+	CHECK_INT(chmod(g[0].path, 0600), 0); /* uploads link then, and write nothing */
+	CHECK(add(0));
+	CHECK(run(SECOND));
+	puts_to_fail = 3;
+	CHECK_INT(rig_sql(&g[0], "INSERT INTO t VALUES(1, 2)"), SQLITE_OK);
+	CHECK(run(SECOND / 2));
+	CHECK_INT(status(0).txid, 2);
+	CHECK_INT(rig_sql(&g[0], "INSERT INTO t VALUES(2, 2)"), SQLITE_OK);
+	os_fault_set(&plan);
+	CHECK(run(100 * SECOND));
+	CHECK_INT(status(0).state, MANAGED_PAUSED);
+	CHECK_INT(status(0).replica_txid, 2);
+	CHECK(lag_ms(0) > 90 * 1000 && lag_ms(0) <= 101 * 1000);
+	os_fault_set(NULL);
+	CHECK(run(6 * SECOND));
+	CHECK(replicated(0));
+	CHECK_INT(lag_ms(0), 0);
 	end();
 }
 
