@@ -225,6 +225,13 @@ install: $(B)/rivulet
 # ---- tests ------------------------------------------------------------------------------------------------
 check: $(UNIT:%=$(B)/test/%)
 	$(Q)scripts/run-unit $^
+# What only an ARMv8 processor runs, under qemu-user (Debian: gcc-aarch64-linux-gnu, qemu-user-static).
+ARM_SUMS := tests/unit/test_base_sha256.c lib/base/sha256.c lib/base/sha256_fast.c \
+            $(addprefix $(DEPS_DIR)/bearssl/src/,hash/sha2small.c codec/dec32be.c codec/enc32be.c codec/enc64be.c)
+check-aarch64: deps
+	@mkdir -p $(B)/aarch64
+	$(Q)aarch64-linux-gnu-gcc -O2 -static $(COMMON) $(DEP_bearssl) -DOS_FAULTS=1 -o $(B)/aarch64/test_base_sha256 $(ARM_SUMS)
+	$(Q)qemu-aarch64-static -cpu max $(B)/aarch64/test_base_sha256
 # Older TSan runtimes do not start under a kernel that randomises addresses widely.
 sanitize: $(UNIT:%=$(B)/asan/%) $(UNIT:%=$(B)/tsan/%)
 	$(Q)UNIT_PREFIX="$$(setarch -R true 2>/dev/null && echo setarch -R)" \
@@ -284,5 +291,5 @@ help:
 	@echo 'variables       CC MUSL_CC HOSTCC CLANG CFLAGS LDFLAGS V=1 DEPS_DIR VERSION ROOTS=FILE (0: no CA certificates inside)'
 .SECONDARY: $(patsubst $(B)/bench/%,$(O_test)/tests/bench/%.o,$(BENCH)) \
             $(foreach f,$(FLAVOURS),$(UNIT:%=$(O_$(f))/tests/unit/%.o)) $(FUZZ:%=$(O_fuzz)/tests/fuzz/%.o)
-.PHONY: FORCE all size install check sanitize model fuzz fuzz-run bench bench-programs lint deps deps-objects clean \
+.PHONY: FORCE all size install check check-aarch64 sanitize model fuzz fuzz-run bench bench-programs lint deps deps-objects clean \
         distclean help $(FLAVOURS:%=toolchain-%)

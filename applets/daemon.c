@@ -212,10 +212,28 @@ static void log_monitors(const struct levels_policy *p)
 		log_warn("retention disabled; cloud provider lifecycle policies must handle retention");
 }
 
+/*
+ * An open database takes up to eight descriptors: two connections with database and log each, one that SQLite may keep for
+ * later, the wal-index, the log for ourselves, the lock. A quarter of all, within bounds, is for everything else.
+ */
+static void share_descriptors(struct store_options *o)
+{
+	enum { EACH = 8, OTHERS_MIN = 40, OTHERS_MAX = 512, FEW = 256 };
+	long limit = os_raise_descriptor_limit(), others = limit / 4;
+
+	if (limit <= 0)
+		return;
+	others = others < OTHERS_MIN ? OTHERS_MIN : others > OTHERS_MAX ? OTHERS_MAX : others;
+	o->open_max = limit - others >= INT32_MAX ? 0 : limit - others < EACH ? 1 : (int)((limit - others) / EACH);
+	if (limit < FEW)
+		o->workers = o->upload_workers = 4;
+}
+
 static int make_store(struct daemon *d, const struct config *c, struct err *e)
 {
 	struct store_options o = STORE_OPTIONS_DEFAULT;
 
+	share_descriptors(&o);
 	o.loop = d->loop;
 	o.policy = d->r->policy;
 	o.shutdown_timeout_ms = derive_ms(c->shutdown_timeout_ns);

@@ -20,6 +20,7 @@ struct s3_client {
 	unsigned debug;
 	s3_observer *observer;
 	atomic_bool no_batches; /* the server has refused to delete several objects at once */
+	atomic_bool no_ranges;  /* the server has sent a whole object where a part of it was asked for */
 	pthread_mutex_t region_lock; /* held while the region is being found out */
 
 	pthread_mutex_t lock; /* for what follows */

@@ -50,6 +50,8 @@ int s3_open(struct s3_client *c, const char *key, int64_t offset, int64_t length
             struct s3_reader **out, struct err *e);
 int s3_read(struct s3_reader *r, void *bytes, size_t n, size_t *got, struct err *e); /* *got == 0: the end */
 void s3_reader_close(struct s3_reader *r);
+/* The server was seen to answer with whole objects: each part that is asked for costs what lies before it, too. */
+bool s3_ignores_ranges(const struct s3_client *c);
 
 /* The time in the metadata that Litestream and we write; *ms is left as it is where there is none. */
 int s3_head_time(struct s3_client *c, const char *key, int64_t *ms, const atomic_bool *cancel, struct err *e);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/log.h"
 #include "lib/base/text.h"
 #include "s3/internal.h"
 #include "s3/objects.h"
@@ -81,6 +82,12 @@ static int skip_bytes(struct s3_reply *r, int64_t n, struct err *e)
 	return 0;
 }
 
+static void note_no_ranges(const struct s3_reader *s)
+{
+	if (!atomic_exchange_explicit(&s->c->no_ranges, true, memory_order_relaxed))
+		log_warn("server ignores ranges: objects are read from their beginning", LS("bucket", s->c->settings.bucket));
+}
+
 /* Checks that the answer is the range that was asked for, of the object that was listed. */
 static int take_head(struct s3_reader *s, struct s3_reply *r, struct err *e)
 {
@@ -102,6 +109,8 @@ static int take_head(struct s3_reader *s, struct s3_reply *r, struct err *e)
 	if (s->end > total)
 		s->end = total;
 	s->range_end = r->x.answer.status == 206 && s->asked_end < s->end ? s->asked_end : s->end;
+	if (r->x.answer.status == 200 && (s->offset > 0 || s->asked_end < total))
+		note_no_ranges(s);
 	if (r->x.answer.status == 200 && skip_bytes(r, s->offset < total ? s->offset : total, e) != 0)
 		return -1;
 	if (etag && !s->etag[0] && strlen(etag) < sizeof(s->etag))
@@ -295,6 +304,11 @@ int s3_read(struct s3_reader *s, void *bytes, size_t n, size_t *got, struct err 
 	}
 	close_answer(s);
 	return 0;
+}
+
+bool s3_ignores_ranges(const struct s3_client *c)
+{
+	return atomic_load_explicit(&c->no_ranges, memory_order_relaxed);
 }
 
 /* ---- metadata ---- */

@@ -16,6 +16,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 struct check_test {
 	const char *name;
@@ -124,6 +125,35 @@ __attribute__((unused)) static const char *check_text(struct check_int v, char t
 	return text;
 }
 
+/* Descriptors 0 to 2 are the first victims of one that was never set: 0 is what zeroed memory says. */
+struct check_standard {
+	struct stat file[3];
+	int open[3];
+};
+
+__attribute__((unused)) static struct check_standard check_standard(void)
+{
+	struct check_standard s;
+
+	memset(&s, 0, sizeof(s));
+	for (int fd = 0; fd < 3; fd++)
+		s.open[fd] = fstat(fd, &s.file[fd]) == 0;
+	return s;
+}
+
+__attribute__((unused)) static void check_kept(const struct check_standard *before)
+{
+	struct check_standard now = check_standard();
+
+	for (int fd = 0; fd < 3; fd++) {
+		if (now.open[fd] == before->open[fd] && now.file[fd].st_dev == before->file[fd].st_dev &&
+		    now.file[fd].st_ino == before->file[fd].st_ino)
+			continue;
+		printf("FAILED %s: descriptor %d is not what it was\n", check_name, fd);
+		check_failed = 1;
+	}
+}
+
 #define TEST_MAIN                                                                             \
 	int main(int argc, char **argv)                                                       \
 	{                                                                                     \
@@ -132,6 +162,7 @@ __attribute__((unused)) static const char *check_text(struct check_int v, char t
 
 __attribute__((unused)) static int check_main(int argc, char **argv)
 {
+	const struct check_standard standard = check_standard();
 	int passed = 0, failed = 0, skipped = 0;
 
 	setvbuf(stdout, NULL, _IOLBF, 0); /* what was said before a crash must be seen */
@@ -141,6 +172,7 @@ __attribute__((unused)) static int check_main(int argc, char **argv)
 		check_name = t->name;
 		check_failed = check_skipped = 0;
 		t->run();
+		check_kept(&standard);
 		if (check_failed)
 			failed++;
 		else if (check_skipped)

@@ -110,6 +110,19 @@ fail:
 }
 
 /*
+ * Where SQLite cannot open the WAL or the wal-index for writing, be it for want of a descriptor at that moment, it
+ * takes them for reading, and every checkpoint fails as long as the connection lives. This one does nothing but tell.
+ */
+int db_conn_check(struct db *d, sqlite3 *c, struct err *e)
+{
+	if (db_exec(c, "BEGIN; PRAGMA user_version; ROLLBACK", "begin read transaction", e))
+		return -1;
+	if ((sqlite3_wal_checkpoint_v2(c, "main", SQLITE_CHECKPOINT_NOOP, NULL, NULL) & 0xff) != SQLITE_READONLY)
+		return 0;
+	return err_set(e, ERR_SYSTEM, "%s or its wal-index could not be opened for writing", d->wal_path);
+}
+
+/*
  * SQLite opens the database, then the WAL, each by its name. Were they exchanged in between, w would write to the log
  * of one database what belongs to another: so both are opened by a read, and looked at, before w may write.
  */
@@ -123,7 +136,7 @@ int db_conn_writer(struct db *d, struct err *e)
 		return 0;
 	if (db_conn_open(d, &c, e))
 		return -1;
-	rc = db_exec(c, "BEGIN; PRAGMA user_version; ROLLBACK", "begin read transaction", &why);
+	rc = db_conn_check(d, c, &why);
 	same = db_identity_holds(d, e);
 	if (!rc && same > 0) {
 		d->w = c;

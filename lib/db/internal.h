@@ -90,6 +90,7 @@ struct db {
 		bool valid;
 		uint64_t txid;
 		struct db_stamp database, wal;
+		uint64_t content_sum; /* of the database file; 0 = not known */
 	} rest;
 	bool untouched;              /* since then, as found under the read lock */
 	bool copy_wanted;            /* DB_SYNC_NO_COPY was in the way */
@@ -148,6 +149,7 @@ void db_inode_release(struct db_inode inode);
 int db_sqlite_error(sqlite3 *c, int rc, const char *what, struct err *e);
 int db_exec(sqlite3 *c, const char *sql, const char *what, struct err *e);
 int db_conn_open(struct db *d, sqlite3 **out, struct err *e);
+int db_conn_check(struct db *d, sqlite3 *c, struct err *e); /* it is as it should be: it can write */
 int db_conn_writer(struct db *d, struct err *e); /* opens w if it is not */
 int db_read_begin(struct db *d, struct err *e);
 void db_read_end(struct db *d);
@@ -243,7 +245,7 @@ int db_catch_up(struct db *d, struct db_work *w, unsigned flags, int *files, str
 /* After a sync that found nothing: 1 = closed, 0 = not now, -1. */
 int db_rest(struct db *d, struct db_work *w, int *files, struct err *e);
 /* Under the read lock: is the database file as it was when it was let go of? */
-void db_rest_look(struct db *d);
+void db_rest_look(struct db *d, struct db_work *w);
 
 /* ---- checkpoint.c ---- */
 enum db_checkpoint_need { DB_CHECKPOINT_NONE, DB_CHECKPOINT_NORMAL, DB_CHECKPOINT_BRAKE };

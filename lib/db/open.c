@@ -238,8 +238,8 @@ static int open_steps(struct db *d, struct err *e)
 	rc = read_header(d, header, e);
 	if (rc <= 0)
 		return rc < 0 ? -1 : DB_OPEN_WAITING;
-	if (take_meta_directory(d, e) || ensure_wal_mode(d, header, e) || db_read_begin(d, e) || map_index(d, e) ||
-	    open_wal(d, e))
+	if (take_meta_directory(d, e) || ensure_wal_mode(d, header, e) || db_conn_check(d, d->r, e) ||
+	    db_read_begin(d, e) || map_index(d, e) || open_wal(d, e))
 		return -1;
 	/* Each was opened by its name: an exchange between two of them would mix two databases. */
 	rc = db_identity_holds(d, e);

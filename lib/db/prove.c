@@ -19,8 +19,8 @@
  *                                               if it holds commits, then HEAD. Not after a start of the machine: a
  *                                               loss of power may have taken frames before ours, and the restart has
  *                                               hidden it; nor where frames stand behind the end of the chain (tail.c).
- *   other salts, database file untouched since - we let go of it (rest.c) when all that was read was in it: what is not
- *                                               in the WAL as it is now has never been. HEAD.
+ *   other salts, or another frame, but the    - we let go of it (rest.c) when all that was read was in it: what is not
+ *   database file untouched since               in the WAL as it is now has never been. HEAD.
  *   anything else                             - not proven: SNAPSHOT, a full copy under the next TXID.
  *
  * Random histories against this rule are in tests/model.
@@ -228,6 +228,8 @@ static int decide(struct db *d, struct db_work *w, struct db_proof *p, struct er
 	if (same) {
 		if (intact)
 			go_on(d, p, DB_STEP_INCREMENT, c, p->header.big_endian);
+		else if (d->untouched)
+			head(p, DB_STEP_HEAD);
 		else
 			snapshot(p, "last page does not exist in last ltx file, wal overwritten by another process");
 		return 0;

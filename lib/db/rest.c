@@ -9,9 +9,14 @@
  * made it: no frame of any generation was moved into it, so no generation was ended that had one, and all that was
  * committed since stands in the WAL that is there now.
  *
+ * An application that only reads, and is the first and last to have the database open, touches it all the same: it finds
+ * a WAL of which nothing is known to be moved, and moves it at its close. So of a small database the content is
+ * remembered too, as a checksum: the same bytes are as good as no touch.
+ *
  * A writer puts its last frame into the WAL and then publishes it in the wal-index, of which no event tells and which
  * no stamp shows. So the last look is taken while we hold the lock for writing: then nobody is between the two.
  */
+#include "lib/base/crc64.h"
 #include "lib/db/internal.h"
 
 static bool stamp(const char *path, struct db_stamp *s, struct err *e)
@@ -28,6 +33,23 @@ static bool same_stamp(const struct db_stamp *a, const struct db_stamp *b)
 {
 	return a->inode.ino == b->inode.ino && a->inode.dev == b->inode.dev && a->size == b->size &&
 	       a->changed_ns == b->changed_ns;
+}
+
+/* Of the bytes of the database file; 0 = not known. What changes meanwhile is found to be different, or has not been read. */
+static uint64_t content_sum(struct db *d, struct db_work *w, int64_t size)
+{
+	uint64_t sum = 0;
+	int n;
+
+	if (size > DB_COPY_SMALL)
+		return 0;
+	for (int64_t at = 0; at < size; at += n) {
+		n = size - at < DB_BUFFER_SIZE ? (int)(size - at) : DB_BUFFER_SIZE;
+		if (db_file_read(d, w->buffer, n, at, NULL))
+			return 0;
+		sum = crc64(sum, w->buffer, (size_t)n);
+	}
+	return sum;
 }
 
 /* Everything was read, and *left frames of it are not in the database file yet. 1, 0, -1 */
@@ -87,6 +109,7 @@ int db_rest(struct db *d, struct db_work *w, int *files, struct err *e)
 {
 	struct db_stamp database, wal;
 	struct wal_index index;
+	uint64_t sum;
 	int rc = atomic_load(&d->snapshotting) ? 0 : move_all(d, w, &index, files, e);
 
 	if (rc <= 0)
@@ -96,6 +119,7 @@ int db_rest(struct db *d, struct db_work *w, int *files, struct err *e)
 	if (!os_stamp_settle(database.changed_ns > wal.changed_ns ? database.changed_ns : wal.changed_ns) ||
 	    wal_index_changed(d->index, index.raw))
 		return 0;
+	sum = content_sum(d, w, database.size);
 	rc = db_identity_holds(d, e);
 	if (rc > 0)
 		rc = nobody_writes(d, &index, &database, &wal, e);
@@ -103,18 +127,27 @@ int db_rest(struct db *d, struct db_work *w, int *files, struct err *e)
 		return rc;
 	d->rest.valid = true;
 	d->rest.txid = d->position.txid;
+	d->rest.content_sum = sum;
 	d->rest.database = database;
 	d->rest.wal = wal;
 	db_close(d);
 	return 1;
 }
 
-void db_rest_look(struct db *d)
+static bool same_content(struct db *d, struct db_work *w, const struct db_stamp *now)
+{
+	const struct db_stamp *then = &d->rest.database;
+
+	return d->rest.content_sum && now->inode.ino == then->inode.ino && now->inode.dev == then->inode.dev &&
+	       now->size == then->size && content_sum(d, w, now->size) == d->rest.content_sum;
+}
+
+void db_rest_look(struct db *d, struct db_work *w)
 {
 	struct db_stamp now;
 
 	d->untouched = d->rest.valid && d->rest.txid == d->position.txid && stamp(d->path, &now, NULL) &&
-	               same_stamp(&now, &d->rest.database);
+	               (same_stamp(&now, &d->rest.database) || same_content(d, w, &now));
 }
 
 bool db_stirred(const struct db *d)

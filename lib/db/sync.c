@@ -64,11 +64,11 @@ static int take_lock(struct db *d, struct err *e)
 	return db_bump(d, e);
 }
 
-static int hold(struct db *d, struct err *e)
+static int hold(struct db *d, struct db_work *w, struct err *e)
 {
 	if (take_lock(d, e))
 		return -1;
-	db_rest_look(d);
+	db_rest_look(d, w);
 	return 0;
 }
 
@@ -166,7 +166,7 @@ int db_catch_up(struct db *d, struct db_work *w, unsigned flags, int *files, str
 			return -1;
 		}
 		d->continuity = false;
-		if (hold(d, e))
+		if (hold(d, w, e))
 			return -1;
 	}
 }
@@ -240,7 +240,7 @@ static int sync_open(struct db *d, unsigned flags, struct db_sync_result *r, str
 	d->copy_wanted = false;
 	if (!d->position_known && db_position_load(d, e))
 		goto out;
-	if (hold(d, e) || db_position_recover(d, e) || db_catch_up(d, w, catch, &r->files, e))
+	if (hold(d, w, e) || db_position_recover(d, e) || db_catch_up(d, w, catch, &r->files, e))
 		goto out;
 	r->wants_copy = d->copy_wanted;
 	if (r->wants_copy) {

@@ -222,12 +222,12 @@ static void settle(struct run *x)
 {
 	struct levels *l = x->l;
 	int64_t wait = LEVELS_RETRY_FIRST_MS;
-	bool failed = x->rc && !err_is(x->e, ERR_CANCELLED);
+	bool failed = x->rc && !err_is(x->e, ERR_CANCELLED), starved = failed && err_no_descriptor(x->e);
 
 	levels_lock(l);
-	for (int i = 0; i < l->failures && wait < LEVELS_RETRY_MAX_MS; i++)
+	for (int i = 0; i < l->failures && !starved && wait < LEVELS_RETRY_MAX_MS; i++)
 		wait *= 2;
-	l->failures = failed ? l->failures + 1 : 0;
+	l->failures = starved ? l->failures : failed ? l->failures + 1 : 0;
 	l->retry_ms = failed ? x->o->now_ms + (wait < LEVELS_RETRY_MAX_MS ? wait : LEVELS_RETRY_MAX_MS) : 0;
 	levels_unlock(l);
 }

@@ -74,6 +74,8 @@ int os_stat(const char *path, struct os_stat *st, struct err *e);  /* follows li
 int os_lstat(const char *path, struct os_stat *st, struct err *e); /* does not */
 /* The name without links on its way, malloc'ed. */
 int os_real_path(const char *path, char **real, struct err *e);
+/* The same of as much of it as is there already, with the rest as it is written; malloc'ed. Fails only without memory. */
+int os_real_place(const char *path, char **real, struct err *e);
 int os_rename(const char *from, const char *to, struct err *e);
 int os_unlink(const char *path, struct err *e);                    /* a missing file is no error */
 /* A hard link. ERR_EXISTS; err.sys tells EXDEV, EPERM, EMLINK. */

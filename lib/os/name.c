@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <time.h>
@@ -88,6 +89,36 @@ int os_real_path(const char *path, char **real, struct err *e)
 {
 	*real = os_point(OS_CALL_LOOK) < 0 ? NULL : realpath(path, NULL);
 	return *real == NULL ? err_sys(e, errno, "lstat %s", path) : 0;
+}
+
+int os_real_place(const char *path, char **real, struct err *e)
+{
+	size_t n = strlen(path), tail;
+	char *head = malloc(n + 2), *found = NULL;
+
+	if (!head)
+		return err_nomem(e);
+	for (tail = n;; tail--) {
+		while (tail && path[tail] && path[tail] != '/')
+			tail--;
+		memcpy(head, path, tail);
+		strcpy(head + tail, tail ? "" : *path == '/' ? "/" : ".");
+		found = os_point(OS_CALL_LOOK) < 0 ? NULL : realpath(head, NULL);
+		if (found || !tail)
+			break;
+	}
+	free(head);
+	while (path[tail] == '/')
+		tail++;
+	n = found ? strlen(found) : 0;
+	*real = found ? realloc(found, n + strlen(path + tail) + 2) : strdup(path);
+	if (!*real) {
+		free(found);
+		return err_nomem(e);
+	}
+	if (found && path[tail])
+		strcat(strcpy(*real + n, n && (*real)[n - 1] == '/' ? "" : "/"), path + tail);
+	return 0;
 }
 
 int os_rename(const char *from, const char *to, struct err *e)

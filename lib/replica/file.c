@@ -56,6 +56,19 @@ static char *item_path(const char *folder, const struct replica_item *item, cons
 
 /* ---- list ---- */
 
+/* A folder that is not there holds nothing. A file in its place is no empty folder: whoever took it for one would find
+ * no backup where there may be one, on a disk that is not mounted, say. */
+static int listed(int rc, const struct err *why, struct err *e)
+{
+	if (rc == 0 || (why->code == ERR_NOT_FOUND && why->sys != ENOTDIR))
+		return 0;
+	if (e) {
+		*e = *why;
+		e->code = why->sys == ENOTDIR ? ERR_SYSTEM : why->code;
+	}
+	return rc;
+}
+
 struct list_walk {
 	int level;
 	uint64_t seek;
@@ -107,11 +120,7 @@ static int file_list(struct replica *r, int level, uint64_t seek, bool exact_tim
 	}
 	memcpy(w.path, folder, w.folder_len - 1);
 	w.path[w.folder_len - 1] = '/';
-	rc = os_dir_list(folder, visit_name, &w, &why);
-	if (rc != 0 && why.code == ERR_NOT_FOUND)
-		rc = 0;
-	else if (rc != 0 && e)
-		*e = why;
+	rc = listed(os_dir_list(folder, visit_name, &w, &why), &why, e);
 out:
 	free(folder);
 	free(w.path);
@@ -145,11 +154,7 @@ static int file_list_all(struct replica *r, bool exact_times, struct replica_lis
 		return err_nomem(e);
 	rc = os_dir_list(folder, visit_level, &w, &why);
 	free(folder);
-	if (rc != 0 && why.code == ERR_NOT_FOUND)
-		return 0;
-	if (rc != 0 && e)
-		*e = why;
-	return rc;
+	return listed(rc, &why, e);
 }
 
 /* ---- read ---- */
@@ -259,11 +264,7 @@ static int file_visit_folder(struct replica *r, const char *folder, replica_visi
 		return err_nomem(e);
 	rc = os_dir_list(path, visit_any, &w, &why);
 	free(path);
-	if (rc != 0 && why.code == ERR_NOT_FOUND)
-		return 0;
-	if (rc != 0 && e)
-		*e = why;
-	return rc;
+	return listed(rc, &why, e);
 }
 
 static int file_open_path(struct replica *r, const char *path, int64_t offset, struct replica_reader **reader, struct err *e)

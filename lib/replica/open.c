@@ -251,6 +251,7 @@ int replica_settings_place(const struct replica_settings *s, char **out, struct 
 {
 	const char *type = replica_settings_type(s);
 	struct buf b = { .data = NULL };
+	char *real = NULL;
 	struct replica *r;
 
 	if (replica_open(s, REPLICA_OPEN_CHECK, &r, e))
@@ -261,7 +262,14 @@ int replica_settings_place(const struct replica_settings *s, char **out, struct 
 		put_part(&b, r->endpoint);
 		put_part(&b, r->prefix);
 	} else if (r) {
-		put_part(&b, r->path);
+		/* Two spellings, or a link, are one place. */
+		if (os_real_place(r->path, &real, e)) {
+			replica_free(r);
+			buf_free(&b);
+			return -1;
+		}
+		put_part(&b, real);
+		free(real);
 	} else {
 		put_words(&b, s);
 	}

@@ -108,6 +108,7 @@ struct replica {
 	const atomic_bool *cancel;
 	bool lease;           /* asked for in the settings: `hold` must succeed before anything is written */
 	bool local;           /* answers without delay: fetching ahead in threads gains nothing */
+	atomic_bool whole_only; /* set once that is seen: an object's part costs what lies before it, too */
 	struct os_owner file_owner, dir_owner; /* for what the file kind creates; set by replica_set_owner */
 	bool owner_known;
 	_Atomic(struct kept_listing *) kept; /* of replica_listing_keep */

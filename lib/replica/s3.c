@@ -186,6 +186,8 @@ int s3_open_key(struct replica *r, const char *key, int64_t offset, int64_t leng
 		free(kr);
 		return -1;
 	}
+	if (s3_ignores_ranges(s3_self(r)->client))
+		atomic_store_explicit(&r->whole_only, true, memory_order_relaxed);
 	kr->reader = (struct replica_reader){ reader_read, reader_close };
 	*reader = &kr->reader;
 	return 0;

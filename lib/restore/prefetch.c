@@ -5,7 +5,8 @@
  * A thread takes the next part of the order when its ring has been given back, fills the ring as far as it goes, and
  * waits when it is full. A small file is one part; a large one has several, of a ring's size, so that they all travel
  * at once: one connection alone is slower than the link. Parts are taken in order and used in order: the one that is
- * waited for is always in some ring, or about to be.
+ * waited for is always in some ring, or about to be. Where parts turn out to be no cheaper than the whole, what is left
+ * of a file is one part.
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -67,12 +68,13 @@ static const struct replica_item *item_at(const struct prefetch *p, int place)
 static void give_part(struct prefetch *p, struct ring *ring)
 {
 	int64_t left = item_at(p, p->next_place)->size - p->next_offset;
+	bool whole = atomic_load_explicit(&p->replica->whole_only, memory_order_relaxed);
 
 	ring->head = ring->used = 0;
 	ring->complete = ring->failed = ring->abandoned = false;
 	ring->place = p->next_place;
 	ring->offset = p->next_offset;
-	ring->length = left < p->part_size ? left : p->part_size;
+	ring->length = whole || left < p->part_size ? left : p->part_size;
 	p->next_offset += ring->length;
 	if (ring->length == left) {
 		p->next_place++;

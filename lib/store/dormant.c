@@ -25,7 +25,7 @@ static bool wal_is_at_home(const struct managed *m)
 	return !strncmp(wal, path, n) && !strcmp(wal + n, "-wal");
 }
 
-static bool possible(const struct managed *m)
+bool dormant_possible(const struct managed *m)
 {
 	return m->idle_timeout_ms > 0 && managed_monitored(m) && !m->watch_told && m->home->watch.wd && !m->home->silent &&
 	       wal_is_at_home(m);
@@ -33,22 +33,22 @@ static bool possible(const struct managed *m)
 
 bool dormant_expected(const struct managed *m)
 {
-	return possible(m) && !m->rest_failures && os_mono_us() >= m->awake_until_us;
+	return dormant_possible(m) && !m->rest_failures && os_mono_us() >= m->awake_until_us;
 }
 
 bool dormant_try(struct managed *m, int64_t now, int64_t *due_us)
 {
 	int64_t idle_ms = m->idle_timeout_ms, due, last = m->last_sync_us;
 
-	if (!possible(m))
+	if (!dormant_possible(m))
 		return false;
-	if (m->s->starved && idle_ms > STARVED_IDLE_MS)
-		idle_ms = STARVED_IDLE_MS;
+	if (m->s->starved && idle_ms > TURN_IDLE_MS)
+		idle_ms = TURN_IDLE_MS;
 	due = m->quiet_since_us + (idle_ms * 1000 << m->rest_failures);
-	if (due < m->awake_until_us)
+	if (due < m->awake_until_us && !m->s->starved)
 		due = m->awake_until_us;
 	/* What is still under way asks again at its end. */
-	if (m->waits.first || outlets_busy(m) || !outlets_drained(m))
+	if (m->waits.first || outlets_busy(m) || !outlets_drained(m) || outlets_want_snapshot(m))
 		return false;
 	if (now < due || !m->wal_watch.wd) {
 		*due_us = due > now ? due : now + STARVED_LOOK_US;
@@ -75,7 +75,6 @@ void dormant_begin(struct managed *m)
 		dormant_wake(m);
 	else
 		dormant_look(m);
-	dormant_room(m->s);
 }
 
 void dormant_wake(struct managed *m)
@@ -114,57 +113,4 @@ void dormant_woken(struct managed *m, const struct db_sync_result *r)
 		m->penalties++;
 	log_info("a database that was let go of needed a full copy, keeping it open", LS("system", "store"),
 	         LS("db", db_name(m->db)), LD("for", (m->awake_until_us - os_mono_us()) * 1000));
-}
-
-/* ---- without descriptors ---- */
-
-void dormant_tell_limit(struct managed *m)
-{
-	struct store *s = m->s;
-	int64_t now = os_mono_us();
-
-	if (s->starved_told_us && now - s->starved_told_us < ERROR_LOG_EVERY_US)
-		return;
-	s->starved_told_us = now;
-	log_error("limit of open files reached, databases wait until others are at rest (raise ulimit -n)",
-	          LS("system", "store"), LS("db", db_name(m->db)), LI("waiting", s->starved));
-}
-
-void dormant_starve(struct managed *m)
-{
-	struct store *s = m->s;
-	int64_t now = os_mono_us();
-	bool first = !s->starved;
-
-	m->retry_us = now + STARVED_LOOK_US;
-	managed_set_state(m, MANAGED_WAITING, "no file descriptor is to be had");
-	if (m->starved)
-		return;
-	m->starved = true;
-	s->starved++;
-	dormant_tell_limit(m);
-	/* Whoever is quiet may let go sooner than it would. */
-	for (struct managed *other = s->first; first && other; other = other->next)
-		managed_consider(other);
-}
-
-void dormant_fed(struct managed *m)
-{
-	if (!m->starved)
-		return;
-	m->starved = false;
-	m->s->starved--;
-}
-
-void dormant_room(struct store *s)
-{
-	if (!s->starved || s->stopping)
-		return;
-	for (struct managed *m = s->first; m; m = m->next) {
-		if (!m->starved || m->syncing || m->stop != STOP_NOT)
-			continue;
-		m->retry_us = os_mono_us();
-		managed_consider(m);
-		return;
-	}
 }

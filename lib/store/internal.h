@@ -5,6 +5,7 @@
  *   store.c     all databases: registration, lookup, the slow look, the end
  *   managed.c   one database: from events to syncs
  *   dormant.c   letting go of a quiet one, and waking it
+ *   turns.c     who may be open where there are not descriptors for all
  *   outlet.c    one replica of one database: when something is due; outlet_jobs.c: uploads, the levels' work
  *   jobs.c      the jobs of a database, and the gates that bound what runs at once
  *   stop.c      last sync, last uploads, close
@@ -37,8 +38,10 @@ enum {
 	SWEEP_AFTER_US = 61 * 1000 * 1000,
 	SWEEP_SLACK_US = 4 * 1000 * 1000,
 	WAITING_LOOK_US = 5000,
-	STARVED_LOOK_US = 5 * 1000 * 1000,   /* a database for which there was no descriptor asks again, */
-	STARVED_IDLE_MS = 1000,              /* and the others let go sooner */
+	STARVED_LOOK_US = 5 * 1000 * 1000,   /* a database for which there was no descriptor asks again */
+	TURN_IDLE_MS = 100,                  /* while others wait: quiet for so long, it is put to rest, */
+	TURN_US = 2 * 1000 * 1000,           /* and open for so long, it is closed, */
+	TURN_SNAPSHOT_US = 30 * 1000 * 1000, /* or so long, when it has a snapshot to take */
 	WAKE_PENALTY_MS = 24 * 60 * 60 * 1000,
 	WAKE_PENALTY_DOUBLINGS = 6,
 	REST_DOUBLINGS = 10,
@@ -140,7 +143,8 @@ struct managed {
 	bool watch_told;           /* that events cannot be had */
 	bool dormant;
 	bool woken;                /* the next sync is the first after a rest */
-	bool starved;              /* there was no descriptor for it */
+	bool starved;              /* it waits for its turn to be open */
+	bool seated;               /* it has its turn */
 	bool disk_full;
 	bool blocked;              /* started, but another one with this path is still being closed */
 	bool leaving;              /* removed: out of the table; freed once it has stopped */
@@ -159,6 +163,8 @@ struct managed {
 	int64_t awake_until_us;    /* not put to rest before */
 	int64_t behind_since_us;   /* something is committed that the first replica has not got; 0 = nothing */
 	struct backoff sync_errors;
+	int64_t turn_began_us;
+	struct managed *turn_next, **turn_link; /* in the queue of those that wait */
 
 	/* the replica side */
 	struct loop_timer outlet_timer;
@@ -188,6 +194,8 @@ struct store {
 	struct managed **table;
 	uint32_t table_size; /* a power of two */
 	struct home *homes;
+	struct managed *turn_first, **turn_end; /* those that wait for their turn to be open */
+	int open_count, open_most; /* those that have it; 0 = any number may */
 	int count, starved, waiting;
 	uint64_t attempts;
 	int outlets_busy;
@@ -227,15 +235,25 @@ void managed_files_moved(struct managed *m, const char *which, uint32_t mask);
 /* ---- dormant.c ---- */
 /* Puts it to rest if it is time; else *due_us, when not 0, is when to ask again. true: a job has begun. */
 bool dormant_try(struct managed *m, int64_t now, int64_t *due_us);
+bool dormant_possible(const struct managed *m); /* events can be had, and it is wanted */
 bool dormant_expected(const struct managed *m); /* it will be tried once it is quiet */
 void dormant_begin(struct managed *m);
 void dormant_wake(struct managed *m);
 void dormant_look(struct managed *m);           /* wakes it if something has happened to it */
 void dormant_woken(struct managed *m, const struct db_sync_result *r);
-void dormant_starve(struct managed *m);
-void dormant_tell_limit(struct managed *m);     /* there are no descriptors; once in a while */
-void dormant_fed(struct managed *m);            /* it is open, or stopped */
-void dormant_room(struct store *s);             /* descriptors have become free */
+
+/* ---- turns.c ---- */
+/* Before each job that may open it; false: it waits, and is synced when its turn comes. */
+bool turns_begin(struct managed *m);
+void turns_end(struct managed *m);              /* after a job: if it is closed now, the next one's turn comes */
+void turns_wait(struct managed *m);             /* to the end of the queue, if it is not in it */
+void turns_leave(struct managed *m);            /* out of the queue */
+bool turns_failed(struct managed *m);           /* it had its turn, and yet could not be opened. false: let it fail */
+/* When it has to be closed for others; 0 = nobody waits. */
+int64_t turns_due(const struct managed *m);
+void turns_consider(struct managed *m, int64_t now); /* for one in the queue, instead of managed_consider */
+void turns_widen(struct store *s);              /* now and then: the bound may have become too low */
+void turns_tell_limit(struct managed *m);       /* once in a while */
 
 /* ---- jobs.c ---- */
 struct task {
@@ -251,7 +269,7 @@ struct task {
 	/* sync */
 	unsigned flags;
 	bool reset, was_reset;
-	bool fresh;    /* the first sync since the start, or since a rest */
+	bool fresh;    /* it was not open before */
 	uint32_t number;
 	int64_t ns;
 	struct db_sync_result result;
@@ -272,6 +290,7 @@ void task_submit(struct task *t, struct pool *pool, struct gate *gate, void (*ru
 /* The same task goes on with another job and keeps its place in the gate. */
 void task_resubmit(struct task *t, struct pool *pool, void (*run)(struct pool_job *), void (*done)(struct pool_job *));
 void task_leave_gate(struct task *t);
+enum { SYNC_YIELDS = 1 << 16 }; /* with db_sync's flags: afterwards it is closed, whatever came out */
 void jobs_sync(struct managed *m, unsigned flags);
 void jobs_close(struct managed *m);
 
@@ -288,6 +307,8 @@ void outlets_reset(struct managed *m);
 bool outlets_busy(const struct managed *m);
 bool outlets_reset_possible(const struct managed *m);
 bool outlets_drained(const struct managed *m); /* all hold everything */
+bool outlets_snapshotting(const struct managed *m);
+bool outlets_want_snapshot(const struct managed *m); /* one is due */
 bool outlet_drained(const struct outlet *o);
 void outlets_apply_policy(struct store *s);
 

@@ -106,16 +106,11 @@ static void sync_run(struct pool_job *job)
 		t->reset = false; /* not again when the same task goes for its full copy */
 	}
 	if (!t->rc)
-		t->rc = db_sync(db, t->flags, &t->result, &t->why);
+		t->rc = db_sync(db, t->flags & ~(unsigned)SYNC_YIELDS, &t->result, &t->why);
 	/* It could be opened, but not go on: nothing depends on its lock yet, and others need what it has taken. */
-	if (t->rc && t->fresh && err_no_descriptor(&t->why))
+	if ((t->rc && t->fresh && err_no_descriptor(&t->why)) || (t->flags & SYNC_YIELDS && !t->result.wants_copy))
 		db_close(db);
 	t->ns += (os_mono_us() - began) * 1000;
-}
-
-static bool for_want_of_descriptors(const struct managed *m, const struct err *why)
-{
-	return err_no_descriptor(why) && !db_is_open(m->db);
 }
 
 static void sync_failed(struct managed *m, const struct err *why)
@@ -126,13 +121,12 @@ static void sync_failed(struct managed *m, const struct err *why)
 		return;
 	m->sums.errors++;
 	m->disk_full = err_is(why, ERR_FULL);
-	if (for_want_of_descriptors(m, why) && m->stop == STOP_NOT) {
-		dormant_starve(m);
+	if (err_no_descriptor(why) && !db_is_open(m->db) && turns_failed(m))
 		return;
-	}
-	dormant_fed(m); /* whatever it lacks, it is not that */
 	m->retry_us = backoff_fail(&m->sync_errors, m->monitor_interval_ms, why, &say);
-	if (say)
+	if (err_no_descriptor(why))
+		turns_tell_limit(m);
+	else if (say)
 		log_error(m->disk_full ? "sync paused, disk full" : "sync error", LS("system", "store"),
 		          LS("db", db_name(m->db)), LS("error", err_text(why)));
 	managed_set_state(m, MANAGED_PAUSED, err_text(why));
@@ -166,7 +160,6 @@ static void sync_worked(struct managed *m, const struct db_sync_result *r)
 	int64_t now = os_mono_us();
 
 	m->disk_full = false;
-	dormant_fed(m);
 	if (errors) {
 		log_info("sync recovered", LS("system", "store"), LS("db", db_name(m->db)), LI("previous_errors", errors));
 		store_tell(m, STORE_EVENT_RECOVERED, "");
@@ -196,6 +189,11 @@ static void sync_goes_on(struct managed *m, const struct task *t)
 {
 	if (!t->rc && t->result.rests) {
 		dormant_begin(m);
+		return;
+	}
+	if (!t->rc && t->flags & SYNC_YIELDS && m->state == MANAGED_ACTIVE && managed_monitored(m)) {
+		turns_wait(m);
+		outlets_consider(m);
 		return;
 	}
 	if (!t->rc && (t->flags & DB_SYNC_REST) && !t->result.files) {
@@ -231,14 +229,16 @@ static void sync_done(struct pool_job *job)
 		m->reset_wanted = false;
 		outlets_reset(m);
 	}
-	txid = t->result.rests ? t->result.txid : db_txid(m->db);
+	txid = db_is_open(m->db) ? db_txid(m->db) : t->result.txid;
 	m->txid = txid ? txid : m->txid;
 	if (t->rc)
 		sync_failed(m, &t->why);
 	else
 		sync_worked(m, &t->result);
-	waits_after_sync(m, t);
-	if (stopping)
+	if (!m->starved) /* else it has not failed, it waits */
+		waits_after_sync(m, t);
+	turns_end(m);
+	if (stopping && !m->starved)
 		stop_after_sync(m, t->rc, &t->why);
 	else if (m->stop == STOP_NOT && m->state != MANAGED_STOPPED && !m->syncing)
 		sync_goes_on(m, t);
@@ -254,10 +254,14 @@ void jobs_sync(struct managed *m, unsigned flags)
 		loop_timer_set(m->s->o.loop, &m->timer, os_mono_us() + 1000 * 1000, 0);
 		return;
 	}
+	if (!turns_begin(m)) {
+		free(t);
+		return;
+	}
 	m->syncing = true;
 	t->flags = flags | DB_SYNC_NO_COPY;
 	t->reset = m->reset_wanted && outlets_reset_possible(m);
-	t->fresh = !m->synced_once || m->woken;
+	t->fresh = !db_is_open(m->db);
 	t->number = ++m->syncs_begun;
 	task_submit(t, m->s->pool, m->opening ? &m->s->openings : NULL, sync_run, sync_done);
 }

@@ -189,7 +189,7 @@ static void rest(struct managed *m, int64_t now)
 	if (m->watch_told && (!due || due > now + (int64_t)m->monitor_interval_ms * 1000))
 		due = now + (int64_t)m->monitor_interval_ms * 1000;
 	if (due)
-		arm(m, due, 500 * 1000);
+		arm(m, due, m->s->starved ? 0 : 500 * 1000);
 }
 
 /* A file that has just appeared gets its first page within milliseconds, and nothing tells us when. */
@@ -230,10 +230,26 @@ static void consider_active(struct managed *m, int64_t now)
 		arm(m, again, 0);
 	else if (db_changed(m->db))
 		consider_change(m, now);
-	else if (m->quiet_looks)
+	else if (m->quiet_looks && !m->s->starved) /* while others wait, the sync that ends its turn will soon tell */
 		consider_silence(m, now);
 	else
 		rest(m, now);
+}
+
+/* Others wait to be open: at the end of its turn it is closed. true: the job for that has begun. */
+static bool makes_way(struct managed *m, int64_t now)
+{
+	int64_t due = turns_due(m);
+
+	if (!due || m->syncing)
+		return false;
+	if (now < due) {
+		if (!loop_timer_armed(&m->timer) || m->timer.due_us > due)
+			arm(m, due, 0);
+		return false;
+	}
+	managed_begin_sync(m, SYNC_YIELDS | (dormant_possible(m) && outlets_drained(m) ? DB_SYNC_REST : 0));
+	return true;
 }
 
 void managed_consider(struct managed *m)
@@ -242,18 +258,19 @@ void managed_consider(struct managed *m)
 
 	if (m->syncing || m->stop != STOP_NOT || m->dormant || m->blocked || m->state == MANAGED_STOPPED)
 		return;
+	if (m->starved) {
+		turns_consider(m, now);
+		return;
+	}
 	if (m->sync_asked) {
 		start_sync(m);
 		return;
 	}
-	if (!managed_monitored(m))
+	if (makes_way(m, now) || !managed_monitored(m))
 		return;
 	switch ((enum managed_state)m->state) {
 	case MANAGED_WAITING:
-		if (m->starved)
-			consider_paused(m, now);
-		else
-			consider_waiting(m, now);
+		consider_waiting(m, now);
 		break;
 	case MANAGED_PAUSED:
 		consider_paused(m, now);
@@ -264,6 +281,7 @@ void managed_consider(struct managed *m)
 	case MANAGED_STOPPED:
 		break;
 	}
+	makes_way(m, now);
 }
 
 static void on_timer(struct loop_timer *t)

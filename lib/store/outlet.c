@@ -50,6 +50,31 @@ bool outlets_drained(const struct managed *m)
 
 /* ---- when ---- */
 
+static int64_t levels_due(const struct outlet *o, int64_t now);
+
+bool outlets_snapshotting(const struct managed *m)
+{
+	for (int i = 0; i < m->outlet_count; i++) {
+		if (m->outlets[i].snapshotting)
+			return true;
+	}
+	return false;
+}
+
+bool outlets_want_snapshot(const struct managed *m)
+{
+	int64_t soon = os_mono_us() + OUTLET_RETRY_MS * 1000;
+
+	for (int i = 0; i < m->outlet_count; i++) {
+		const struct outlet *o = &m->outlets[i];
+
+		if ((o->snapshot_wanted || o->levels_need_db) && !o->levels_errors.errors && !m->sync_errors.errors &&
+		    levels_due(o, soon) <= soon)
+			return true;
+	}
+	return false;
+}
+
 static int64_t upload_due(const struct outlet *o)
 {
 	const struct managed *m = o->m;
@@ -101,8 +126,8 @@ static int64_t consider_levels(struct outlet *o, int64_t now)
 	if (due > now)
 		return due;
 	outlet_begin_levels(o);
-	if (o->levelling)
-		return INT64_MAX;
+	if (o->levelling || o->m->starved)
+		return INT64_MAX; /* its sync, or the end of the job, asks again */
 	return o->levels_retry_us > now ? o->levels_retry_us : now + OUTLET_RETRY_MS * 1000;
 }
 

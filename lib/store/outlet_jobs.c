@@ -125,12 +125,15 @@ static void upload_failed(struct outlet *o, const struct task *t)
 
 	if (err_is(why, ERR_CANCELLED))
 		return;
-	o->retry_us = backoff_fail(&o->errors, o->sync_interval_ms, why, &say);
 	set_error(o, why);
+	if (err_no_descriptor(why)) {
+		o->retry_us = os_mono_us() + OUTLET_RETRY_MS * 1000;
+		turns_tell_limit(o->m);
+		return;
+	}
+	o->retry_us = backoff_fail(&o->errors, o->sync_interval_ms, why, &say);
 	lease_refuse(o, why, &o->retry_us);
-	if (err_no_descriptor(why))
-		dormant_tell_limit(o->m);
-	else if (say)
+	if (say)
 		log_error("monitor error", LS("system", "store"), LS("db", db_name(o->m->db)), LS("replica", kind(o)),
 		          LS("error", err_text(why)));
 	store_tell(o->m, STORE_EVENT_ERROR, err_text(why));
@@ -279,10 +282,13 @@ static void levels_failed(struct outlet *o, const struct err *why)
 
 	if (err_is(why, ERR_CANCELLED))
 		return;
+	if (err_no_descriptor(why)) {
+		o->levels_retry_us = os_mono_us() + OUTLET_RETRY_MS * 1000;
+		turns_tell_limit(o->m);
+		return;
+	}
 	o->levels_retry_us = backoff_fail(&o->levels_errors, OUTLET_RETRY_MS, why, &say);
-	if (err_no_descriptor(why))
-		dormant_tell_limit(o->m);
-	else if (say && !o->errors.errors) /* of a replica that takes no upload that has been told */
+	if (say && !o->errors.errors) /* of a replica that takes no upload that has been told */
 		log_error("compaction error", LS("system", "store"), LS("db", db_name(o->m->db)), LS("replica", kind(o)),
 		          LS("error", err_text(why)));
 	store_tell(o->m, STORE_EVENT_ERROR, err_text(why));
@@ -361,6 +367,7 @@ static void snapshot_begun(struct pool_job *job)
 		job_ends(t->outlet, &t->outlet->levelling);
 		levels_failed(t->outlet, &t->why);
 	}
+	turns_end(m);
 	if (stopping)
 		stop_after_sync(m, 0, NULL);
 	else
@@ -382,15 +389,6 @@ static uint64_t others_done(const struct outlet *o)
 	return least;
 }
 
-static bool snapshot_is_taken(const struct managed *m)
-{
-	for (int i = 0; i < m->outlet_count; i++) {
-		if (m->outlets[i].snapshotting)
-			return true;
-	}
-	return false;
-}
-
 void outlet_begin_levels(struct outlet *o)
 {
 	struct managed *m = o->m;
@@ -400,9 +398,10 @@ void outlet_begin_levels(struct outlet *o)
 
 	if (with_db && m->dormant) {
 		dormant_wake(m); /* its sync asks again */
+		m->quiet_since_us = 0; /* nobody has written: it may rest as soon as that is done */
 		return;
 	}
-	if (with_db && (m->syncing || m->sync_errors.errors || !db_is_open(m->db) || snapshot_is_taken(m)))
+	if (with_db && (m->syncing || m->sync_errors.errors || !db_is_open(m->db) || outlets_snapshotting(m)))
 		return; /* so does the job that runs, or will */
 	t = task_create(m, o);
 	if (!t)

@@ -43,7 +43,7 @@ static void go(struct managed *m, enum stop_step next)
 	case STOP_SYNC:
 		m->final_sync = true;
 		/* Known to be as it was, and all of it is where it belongs. */
-		if (m->dormant && !db_stirred(m->db))
+		if (!db_is_open(m->db) && !db_stirred(m->db))
 			after_jobs(m);
 		else
 			jobs_sync(m, DB_SYNC_NO_CHECKPOINT);
@@ -74,7 +74,7 @@ static bool uploads_over(const struct managed *m)
 /* Jobs that were under way when the stop came are waited for; then the last sync sees the last commits. */
 static void after_jobs(struct managed *m)
 {
-	if (m->syncing || outlets_busy(m))
+	if (m->syncing || m->starved || outlets_busy(m))
 		return;
 	if (m->stop == STOP_UPLOAD) {
 		if (uploads_over(m))
@@ -109,6 +109,13 @@ static void on_deadline(struct loop_timer *t)
 	struct managed *m = (struct managed *)(void *)((char *)t - offsetof(struct managed, timer));
 
 	managed_cancel(m);
+	if (m->starved) {
+		struct err why = ERR_INIT;
+
+		turns_leave(m);
+		err_set(&why, ERR_LIMIT, "there were too few file descriptors");
+		stop_after_sync(m, -1, &why);
+	}
 }
 
 void stop_hurry(struct managed *m, int64_t deadline_us)
@@ -135,6 +142,7 @@ void stop_begin(struct managed *m, int64_t deadline_us)
 	loop_timer_clear(l, &m->timer);
 	loop_timer_clear(l, &m->outlet_timer);
 	loop_watch_remove(l, &m->wal_watch);
+	turns_leave(m);
 	m->stop = STOP_SYNC;
 	m->final_sync = false;
 	m->stop_attempts = 0;
@@ -209,15 +217,15 @@ void stop_after_close(struct managed *m)
 
 	loop_timer_clear(s->o.loop, &m->timer);
 	loop_timer_clear(s->o.loop, &m->outlet_timer);
+	turns_leave(m);
 	m->stop = STOP_NOT;
 	m->dormant = m->woken = m->blocked = m->sync_asked = false;
 	m->behind_since_us = 0;
-	dormant_fed(m);
 	managed_set_state(m, MANAGED_STOPPED, NULL);
 	store_tell(m, STORE_EVENT_STOPPED, "");
 	waits_refuse(m);
+	turns_end(m);
 	ops_stopped(m);
-	dormant_room(s);
 	if (s->stopping && --s->left == 0 && s->o.stopped)
 		s->o.stopped(s->o.ctx);
 }

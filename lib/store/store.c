@@ -99,6 +99,7 @@ static void managed_free(struct managed *m)
 	loop_timer_clear(m->s->o.loop, &m->outlet_timer);
 	loop_watch_remove(m->s->o.loop, &m->wal_watch);
 	home_leave(m);
+	turns_leave(m);
 	for (int i = 0; i < m->outlet_count; i++)
 		outlet_free(&m->outlets[i]);
 	db_free(m->db);
@@ -166,6 +167,7 @@ static void on_slow_timer(struct loop_timer *t)
 		else if (++turn % SLOW_LOOKS_PER_DORMANT == s->slow_looks % SLOW_LOOKS_PER_DORMANT)
 			dormant_look(m);
 	}
+	turns_widen(s);
 	loop_timer_set(s->o.loop, t, os_mono_us() + SLOW_LOOK_US, SLOW_LOOK_US / 8);
 }
 
@@ -211,6 +213,8 @@ int store_create(const struct store_options *o, struct store **out, struct err *
 		return err_nomem(e);
 	s->o = *o;
 	s->end = &s->first;
+	s->turn_end = &s->turn_first;
+	s->open_most = o->open_max;
 	if (make_pools(s, e)) {
 		pool_free(s->pool);
 		free(s);
@@ -230,6 +234,8 @@ static void give_up(struct store *s, struct managed *first)
 	s->interrupted = true;
 	for (struct managed *m = first; m; m = m->next) {
 		managed_cancel(m);
+		if (m->starved && m->stop != STOP_NOT)
+			loop_timer_set(s->o.loop, &m->timer, os_mono_us(), 0);
 		atomic_store(&m->no_levels, true);
 	}
 }

@@ -35,6 +35,7 @@ struct store_options {
 	struct loop *loop;
 	int workers;                      /* threads for databases, at most; 0 = none: jobs run by store_step (tests) */
 	int upload_workers;               /* threads for replicas, at most; at least 4 */
+	int open_max;                     /* databases that may be open at once, the others wait; 0 = any number */
 	struct levels_policy policy;
 	int64_t shutdown_timeout_ms;      /* for the last uploads of all databases together; 0 = one attempt */
 	int64_t shutdown_interval_ms;     /* between attempts */

@@ -41,21 +41,23 @@ def fleet(b, binary):
     found = {}
     for count in b.fleets:
         top, databases = make_fleet(b, count)
-        config = write_config(os.path.join(top, "config.yml"), "idle-timeout: %ds\n" % b.sleep_after, databases)
+        # One level: what the start wrote is not touched again every five minutes, and then in an hour, but at rest soon.
+        config = write_config(os.path.join(top, "config.yml"),
+                              "idle-timeout: %ds\nlevels:\n  - interval: 30s\n" % b.sleep_after, databases)
         with Daemon(binary, None, os.path.join(top, "replicas"), config) as d:
             d.wait(lambda: have_replicas(databases), "a replica of each of %d databases" % count, 300, 0.05)
             found["start-%d" % count] = time.monotonic() - d.began
             time.sleep(b.sleep_after / 4)
             found["active-rss-%d" % count] = d.kib("smaps_rollup", "Rss") / 1024
             found["active-fds-%d" % count] = d.descriptors()
-            # Compaction and retention of what the start wrote are behind us only after minutes; what is measured is rest.
+            # Compaction and the first snapshots of what the start wrote: what is measured is rest.
             time.sleep(b.sleep_after * 2 + (0 if b.quick else 60))
             found["rss-%d" % count] = d.kib("smaps_rollup", "Rss") / 1024
             found["dirty-%d" % count] = d.kib("smaps_rollup", "Private_Dirty") / 1024
             found["fds-%d" % count] = d.descriptors()
-            switches, cpu, written = d.all_switches(), d.cpu(), d.written()
+            switches, cpu, written = d.switches(), d.cpu(), d.written()
             time.sleep(b.minute)
-            found["switches-%d" % count] = (d.all_switches() - switches) * 60 / b.minute
+            found["switches-%d" % count] = d.switches_since(switches) * 60 / b.minute
             found["cpu-%d" % count] = (d.cpu() - cpu) * 1000 * 60 / b.minute
             found["written-%d" % count] = d.written() - written
             wake(databases[-1])

@@ -199,8 +199,9 @@ class Daemon:
     def descriptors(self):
         return len(os.listdir("/proc/%d/fd" % self.pid))
 
-    def all_switches(self):
-        return sum(self.switches().values())
+    def switches_since(self, before):
+        """before: what switches() gave. Of threads that have come meanwhile too, of those that have gone nothing."""
+        return sum(n - before.get(task, 0) for task, n in self.switches().items())
 
     def written(self):
         return int(self.fields("io")["write_bytes"])

@@ -88,6 +88,7 @@ class FakeS3:
         self.cut_every = None            # a function: bytes until the connection is cut, for each connection
         self.refuse = False              # connections are closed at once
         self.connections = 0
+        self.sent = 0                    # bytes, by all connections, heads too
         self.socket = socket.socket()
         self.socket.bind(("127.0.0.1", 0))
         self.socket.listen(64)
@@ -144,7 +145,7 @@ class FakeS3:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self.tls:
                 connection = self.tls.wrap_socket(raw, server_side=True)
-            stream = Stream(connection, self.cut_every() if self.cut_every else None)
+            stream = Stream(self, connection, self.cut_every() if self.cut_every else None)
             while self._one(stream, number):
                 pass
         except (Cut, OSError, ValueError):
@@ -561,8 +562,8 @@ class Proxy:
 class Stream:
     """A connection, which may end after a number of bytes in either direction."""
 
-    def __init__(self, connection, left):
-        self.connection, self.left, self.buffer = connection, left, b""
+    def __init__(self, server, connection, left):
+        self.server, self.connection, self.left, self.buffer = server, connection, left, b""
 
     def _spend(self, n):
         if self.left is not None:
@@ -597,8 +598,15 @@ class Stream:
 
     def send(self, data):
         if self.left is not None and len(data) > self.left:
-            self.connection.sendall(data[:max(self.left, 0)])
+            self._pass(data[:max(self.left, 0)])
             self.left = 0
             raise Cut()
         self._spend(len(data))
-        self.connection.sendall(data)
+        self._pass(data)
+
+    def _pass(self, data):
+        for at in range(0, len(data), 1 << 18):
+            piece = data[at:at + (1 << 18)]
+            self.connection.sendall(piece)
+            with self.server.lock:
+                self.server.sent += len(piece)

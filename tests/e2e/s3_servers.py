@@ -229,9 +229,9 @@ class Versity(Server):
         self.wait([self.own_port])
 
     def requests(self):
-        """What has been asked so far, as the server's log has it, e.g. "PUT /bucket/key"."""
-        found = re.findall(r'"([A-Z]+ [^ "]+)[^"]*"', lib.read_file(self.access_log).decode(errors="replace"))
-        return [r for r in found if " /" in r]
+        """What has been asked so far, as the server's log has it, e.g. "PutObject /bucket/key 200"."""
+        found = re.findall(r" s3_(\w+) .*? (/\S+ \d{3}) ", lib.read_file(self.access_log).decode(errors="replace"))
+        return [" ".join(r) for r in found]
 
 
 def versity(t):
@@ -255,7 +255,7 @@ class Cutter:
     def __init__(self, t, port, least=20_000, most=20_000_000, seed=1):
         self.target, self.least, self.most = port, least, most
         self.random = random.Random(seed)
-        self.connections, self.cuts, self.down = 0, 0, False
+        self.connections, self.cuts, self.passed, self.down = 0, 0, 0, False
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.open = []
@@ -290,6 +290,7 @@ class Cutter:
                     sink.shutdown(socket.SHUT_WR)
                     return
                 left[0] -= len(data)
+                self.passed += len(data)
                 if left[0] < 0:
                     sink.sendall(data[:left[0]])
                     self.cuts += 1

@@ -298,6 +298,31 @@ def test_replica_deleted_while_running(t):
     oracle.prefix(oracle.equals_source(t, t.path("replica"), db), last, last)
 
 
+def test_file_where_the_replica_should_be(t):
+    """It may hide a backup: it is not taken for an empty place, and goes on as soon as it is away."""
+    place, db = t.path("replica"), t.database()
+    lib.write_file(place)
+    wrong = ["Error: open %s/ltx: not a directory" % place]
+    lib.equal(t.error("restore", "-if-replica-exists", "-o", t.path("x.db"), oracle.url(place)), wrong)
+    lib.equal(t.error("restore", "-o", t.path("x.db"), oracle.url(place)), wrong)
+    lib.equal(t.error("ltx", oracle.url(place)), ["Error: open %s/ltx/0: not a directory" % place])
+    d = t.daemon("replicate", db, oracle.url(place))
+    d.wait_log("/ltx: not a directory")
+    os.unlink(place)
+    d.wait_log("replica sync", 40)
+    # Exchanged while it runs: the error is of the place, not of what was to be cleared away in it.
+    shutil.move(place, place + ".aside")
+    lib.write_file(place)
+    t.insert(db)
+    t.wait(lambda: d.text().count("open %s/ltx: not a directory" % place) == 2, "the second error", 20)
+    lib.check(".ltx.tmp" not in d.text(), "the error is about a leftover")
+    os.unlink(place)
+    shutil.move(place + ".aside", place)
+    settled(t, db, timeout=60)
+    lib.equal(d.stop(), 0)
+    oracle.equals_source(t, place, db)
+
+
 def test_replica_that_is_ahead(t):
     """The database was restored elsewhere from a replica; its history goes on behind the replica's."""
     db = oracle.create(t)

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { SERVED_HEAD_MAX = 16 << 10, SERVED_CONNECTIONS_MAX = 300 };
+enum { SERVED_HEAD_MAX = 16 << 10, SERVED_CONNECTIONS_MAX = 2000 };
 
 struct served;
 

@@ -170,7 +170,7 @@ void sk_end(struct store_kit *k)
 {
 	os_fault_set(NULL);
 	/* What a test that has failed left under way: it shall be the check that is told of, not this. */
-	for (int i = 0; k->store && i < 1000 && store_step(k->store, 0); i++)
+	for (int i = 0; k->store && i < 400000 && store_step(k->store, 0); i++)
 		;
 	store_free(k->store);
 	loop_free(k->loop);

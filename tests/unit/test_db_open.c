@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* test_db_open.c - what may lie at a path, who else may be there, and what may be exchanged while we run. */
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -16,7 +17,51 @@ static bool begin(const char *name)
 	return !rig_init(&g, name) && !rig_fill(&g, 20, 500) && !rig_start(&g) && rig_good(&g);
 }
 
+/* The application has it open and is quiet; how SQLite's next open of the end of a name for writing fails. */
+static const char *denied;
+
+static int open_file(const char *path, int flags, int mode)
+{
+	size_t n = strlen(path), end = denied ? strlen(denied) : 0;
+
+	if (end && n >= end && !strcmp(path + n - end, denied) && (flags & O_ACCMODE) == O_RDWR) {
+		errno = EMFILE;
+		return -1;
+	}
+	return open(path, flags, mode);
+}
+
 /* ---- the file ---- */
+
+/* SQLite takes a log for reading that it cannot open for writing; with that no checkpoint can be made. */
+TEST(a_log_that_is_opened_for_reading_is_not_open)
+{
+	sqlite3_vfs *vfs;
+
+	for (int writer = 0; writer < 2; writer++) {
+		CHECK(!rig_init(&g, "for-reading") && !rig_fill(&g, 20, 500));
+		g.o.min_checkpoint_pages = 10;
+		CHECK_INT(rig_start(&g), 0);
+		CHECK(!writer || rig_good(&g));
+		sqlite3_close(g.db->w); /* as if it had not been needed yet */
+		g.db->w = NULL;
+		vfs = sqlite3_vfs_find("unix");
+		CHECK_INT(vfs->xSetSystemCall(vfs, "open", (sqlite3_syscall_ptr)open_file), SQLITE_OK);
+		denied = "-wal";
+		CHECK_INT(rig_fill(&g, 20, 500), SQLITE_OK);
+		CHECK_INT(rig_sync(&g), -1);
+		denied = NULL;
+		vfs->xSetSystemCall(vfs, "open", NULL);
+		CHECK(strstr(g.e.text, "could not be opened for writing") != NULL);
+		CHECK(!g.db->w);
+		CHECK(rig_good(&g));
+		g.db->checkpoint_retry_us = 0;
+		CHECK_INT(rig_fill(&g, 20, 500), SQLITE_OK);
+		CHECK(rig_good(&g));
+		CHECK(g.r.restarted);
+		rig_free(&g);
+	}
+}
 
 TEST(options_are_checked)
 {

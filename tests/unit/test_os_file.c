@@ -476,4 +476,30 @@ TEST(clocks)
 	CHECK(os_wall_ms() > 1600000000000);
 }
 
+static bool real_place_is(const char *path, const char *want)
+{
+	char *real = NULL;
+	bool same = !os_real_place(path, &real, &err) && !strcmp(real, want);
+
+	free(real);
+	return same;
+}
+
+TEST(real_place)
+{
+	char cwd[500], want[600];
+
+	CHECK(getcwd(cwd, sizeof(cwd)) != NULL);
+	CHECK(real_place_is("/", "/"));
+	CHECK(real_place_is("/none", "/none"));
+	CHECK(real_place_is("/none/of//these/", "/none/of//these/"));
+	CHECK(real_place_is("//none", "/none"));
+	CHECK(real_place_is("/tmp/..//none", "/none"));
+	snprintf(want, sizeof(want), "%s/none", cwd);
+	CHECK(real_place_is("none", want));
+	CHECK(real_place_is("", cwd));
+	/* Below a file there is nothing. */
+	CHECK(real_place_is("/dev/null/x", "/dev/null/x"));
+}
+
 TEST_MAIN

@@ -111,6 +111,41 @@ TEST(list_error_is_passed_on)
 	CHECK_INT(e.sys, EIO);
 }
 
+/* Not one that holds nothing: a backup may lie below what a mistake or a missing mount put there. */
+TEST(a_file_in_the_place_of_a_folder)
+{
+	static const struct replica_item item = { .level = 0, .min_txid = 1, .max_txid = 1, .size = 5 };
+	const char *path = rk_path("in-the-way"), *staged = rk_path("staged-for-it");
+	struct replica *r = open_replica(path);
+	struct replica_list l = { .items = NULL };
+	struct replica_writer *writer;
+	struct err e = ERR_INIT;
+
+	CHECK(rk_write(path, "", 0) && rk_write(staged, "hello", 5));
+	CHECK_INT(replica_list_levels(r, 0, 9, false, &l, &e), -1);
+	CHECK_INT(e.code, ERR_SYSTEM);
+	CHECK(strstr(e.text, "open ") == e.text && strstr(e.text, "/in-the-way/ltx: not a directory"));
+	CHECK_INT(r->ops->list(r, 3, 0, false, &l, &e), -1);
+	CHECK_INT(e.code, ERR_SYSTEM);
+	CHECK(strstr(e.text, "/in-the-way/ltx/3: not a directory"));
+	CHECK_INT(r->ops->visit_folder(r, "generations", NULL, NULL, &e), -1);
+	CHECK_INT(e.code, ERR_SYSTEM);
+	/* What is said is what is wrong, and not that there is nothing to clear away. */
+	CHECK_INT(r->ops->put(r, &item, staged, &e), -1);
+	CHECK(strstr(e.text, "mkdir ") == e.text && strstr(e.text, "/in-the-way: not a directory"));
+	CHECK_INT(r->ops->create(r, &item, &writer, &e), -1);
+	CHECK(strstr(e.text, "mkdir ") == e.text && strstr(e.text, "/in-the-way: not a directory"));
+	/* A level alone. */
+	CHECK_INT(unlink(path), 0);
+	CHECK(rk_store(path, 1, 1, 1, "x", 1, 0) && rk_write(tmppath("in-the-way/ltx/0"), "", 0));
+	CHECK_INT(replica_list_levels(r, 0, 9, false, &l, &e), -1);
+	CHECK(strstr(e.text, "/ltx/0: not a directory"));
+	CHECK_INT(r->ops->put(r, &item, staged, &e), -1);
+	CHECK(strstr(e.text, "mkdir ") == e.text && strstr(e.text, "/ltx/0: not a directory"));
+	replica_list_free(&l);
+	replica_free(r);
+}
+
 TEST(read_ranges)
 {
 	const char *path = rk_path("ranges");
@@ -468,7 +503,7 @@ TEST(list_all_is_what_the_levels_say)
 	for (int level = 0; level < 10; level += 3)
 		CHECK(rk_store(path, level, 1, 1 + (uint64_t)level, "abc", 3, 5000));
 	CHECK(rk_store(path, 10, 1, 1, "x", 1, 0)); /* there is no such level */
-	snprintf(stray, sizeof(stray), "%s/ltx/5", path);
+	snprintf(stray, sizeof(stray), "%s/ltx/55", path);
 	CHECK(rk_write(stray, "x", 1));
 	CHECK_OK(r->ops->list_all(r, false, &all, &e), &e);
 	replica_list_sort(&all);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* What settings become, or which sentence: control.md §4.8-4.10, cases.md §2.2 and §5.3. */
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/replica/settings.h"
 #include "tests/check.h"
+#include "tests/support/tmpdir.h"
 
 /* "path", or the error; ours for a moment. */
 static const char *verdict(const struct replica_settings *s, unsigned flags)
@@ -142,6 +144,21 @@ TEST(place)
 	                 &(struct replica_settings){ .url = "s3://b/p?endpoint=http%3A%2F%2Flocalhost%3A9000" }));
 	CHECK(!same_place(&(struct replica_settings){ .url = "s3://b/p?endpoint=a" },
 	                  &(struct replica_settings){ .url = "s3://b/p?endpoint=b" }));
+}
+
+TEST(a_link_is_no_other_place)
+{
+	char real[400], link[400], below[800], behind[800];
+
+	snprintf(real, sizeof(real), "%s", tmppath("real"));
+	snprintf(link, sizeof(link), "%s", tmppath("link"));
+	CHECK(mkdir(real, 0700) == 0 && symlink(real, link) == 0);
+	snprintf(below, sizeof(below), "%s/not/there", real);
+	snprintf(behind, sizeof(behind), "%s/not/there", link);
+	CHECK(same_place(&(struct replica_settings){ .path = real }, &(struct replica_settings){ .path = link }));
+	CHECK(same_place(&(struct replica_settings){ .path = below }, &(struct replica_settings){ .path = behind }));
+	CHECK(!same_place(&(struct replica_settings){ .path = real }, &(struct replica_settings){ .path = behind }));
+	CHECK(same_place(&(struct replica_settings){ .path = "not/there" }, &(struct replica_settings){ .path = "./not//there" }));
 }
 
 TEST_MAIN

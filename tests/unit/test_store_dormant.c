@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "tests/check.h"
 #include "lib/os/clock.h"
@@ -319,6 +320,129 @@ TEST(without_descriptors_they_wait_and_the_others_go_on)
 	sk_end(&k);
 }
 
+/* An application that comes, writes and goes. */
+static bool visit(int i)
+{
+	bool ok = (k.g[i].app || !rig_app_open(&k.g[i])) && !rig_sql(&k.g[i], "INSERT INTO t VALUES((SELECT coalesce(max(id), 0) + 1 FROM t), 2)");
+
+	rig_app_close(&k.g[i]);
+	return ok;
+}
+
+static bool held(int i, int replica)
+{
+	return (k.g[i].app || !rig_app_open(&k.g[i])) && (replica >= 0 ? sk_restores(&k, i, replica) : sk_replicated(&k, i));
+}
+
+TEST(they_take_turns)
+{
+	CHECK(begin("turns", 4));
+	k.options.open_max = 1;
+	k.managed.idle_timeout_ms = 0;
+	CHECK(sk_again(&k));
+	for (int i = 0; i < 4; i++)
+		CHECK(sk_add(&k, i, 1));
+	CHECK(run(20 * SECOND));
+	for (int i = 0; i < 4; i++)
+		CHECK(held(i, -1));
+	/* One of them is written to without end, and holds up nobody. */
+	for (int n = 0; n < 200; n++) {
+		CHECK_INT(sk_sql(&k, 0, "INSERT OR REPLACE INTO t VALUES(1, randomblob(50))"), SQLITE_OK);
+		for (int i = 1; i < 4; i++)
+			CHECK(n % 40 || visit(i));
+		CHECK(run(100 * 1000));
+		CHECK(k.store->open_count <= 1);
+	}
+	CHECK(run(20 * SECOND));
+	for (int i = 0; i < 4; i++)
+		CHECK(held(i, -1));
+	CHECK_INT(k.events[STORE_EVENT_ERROR], 0);
+	sk_end(&k);
+}
+
+TEST(at_the_end_all_have_their_turn)
+{
+	for (int late = 0; late < 2; late++) {
+		CHECK(begin("end", 4));
+		k.options.open_max = 1;
+		CHECK(sk_again(&k));
+		for (int i = 0; i < 4; i++)
+			CHECK(sk_add(&k, i, 1));
+		CHECK(run(late * 300 * SECOND));
+		for (int i = 0; i < 4; i++)
+			CHECK(visit(i));
+		store_stop(k.store);
+		CHECK(run(SECOND));
+		CHECK_INT(k.stopped, 1);
+		for (int i = 0; i < 4; i++)
+			CHECK(held(i, 0));
+		CHECK_INT(k.events[STORE_EVENT_ERROR], 0);
+		sk_end(&k);
+	}
+}
+
+TEST(a_stop_waits_for_its_turn_but_not_for_ever)
+{
+	CHECK(begin("forever", 2));
+	k.options.open_max = 1;
+	k.options.shutdown_timeout_ms = 4000;
+	CHECK(sk_again(&k));
+	CHECK(sk_add(&k, 0, 1));
+	CHECK(run(500 * 1000));
+	CHECK_INT(rig_sql(&k.g[0], "INSERT INTO t VALUES(900, 2)"), SQLITE_OK);
+	k.shaky[0][0]->down = true;
+	CHECK(run(500 * 1000));
+	CHECK(sk_add(&k, 1, 1));
+	CHECK_INT(k.store->starved, 1);
+	store_stop(k.store);
+	CHECK(run(3 * SECOND));
+	CHECK_INT(k.stopped, 0);
+	CHECK_INT(k.store->starved, 1);
+	CHECK(run(2 * SECOND));
+	CHECK_INT(k.stopped, 1);
+	CHECK_INT(k.store->starved, 0);
+	sk_end(&k);
+}
+
+static void limit_descriptors(int more)
+{
+	static struct rlimit before;
+	struct rlimit few;
+
+	if (!before.rlim_cur)
+		getrlimit(RLIMIT_NOFILE, &before);
+	few = before;
+	if (more)
+		few.rlim_cur = (rlim_t)(descriptors() + more);
+	setrlimit(RLIMIT_NOFILE, &few);
+}
+
+/* Nobody has said how many may be open: the kernel does. */
+TEST(the_bound_is_learned)
+{
+	CHECK(begin("learn", 4));
+	for (int i = 0; i < 4; i++)
+		rig_app_close(&k.g[i]);
+	limit_descriptors(14);
+	for (int i = 0; i < 4; i++)
+		CHECK(sk_add(&k, i, 1));
+	CHECK(run(60 * SECOND));
+	for (int i = 0; i < 4; i++) {
+		struct managed_status s = sk_status(&k, i);
+
+		CHECK(s.txid > 0);
+		CHECK_INT(s.replica_txid, s.txid);
+	}
+	CHECK(k.store->starved_told_us > 0);
+	store_stop(k.store);
+	CHECK(run(SECOND));
+	limit_descriptors(0);
+	CHECK_INT(k.stopped, 1);
+	for (int i = 0; i < 4; i++)
+		CHECK(held(i, 0));
+	sk_end(&k);
+}
+
 TEST(a_folder_is_watched_once)
 {
 	struct managed_options o = MANAGED_OPTIONS_DEFAULT;
@@ -345,7 +469,7 @@ TEST(a_folder_is_watched_once)
 TEST(it_is_small)
 {
 	/* Besides: its paths, and the manifest of each replica. */
-	CHECK(sizeof(struct managed) <= 640);
+	CHECK(sizeof(struct managed) <= 512);
 	CHECK(sizeof(struct outlet) <= 320);
 }
 

@@ -149,6 +149,48 @@ TEST(removed_and_registered_again_at_once)
 	sk_end(&k);
 }
 
+/* One may be open at a time (turns.c): nothing that is asked for is refused for that, it takes longer. */
+TEST(calls_wait_for_their_turn)
+{
+	struct ask a[4];
+
+	CHECK(sk_begin(&k, "turn", 4));
+	k.options.open_max = 1;
+	CHECK(sk_again(&k));
+	for (int i = 0; i < 4; i++)
+		CHECK(sk_add(&k, i, 1));
+	CHECK(run(20 * SECOND));
+	for (int i = 0; i < 4; i++)
+		CHECK_INT(insert(i, 1), SQLITE_OK);
+	sync_now(&a[0], 0, true);
+	await(&a[1], 1, 0);
+	halt(&a[2], 2);
+	drop(&a[3], 3);
+	CHECK(run(20 * SECOND));
+	for (int i = 0; i < 4; i++)
+		CHECK(done(&a[i], STORE_DONE));
+	for (int i = 0; i < 4; i++)
+		CHECK(sk_restores(&k, i, 0));
+	CHECK_INT(k.store->starved, 0);
+	CHECK(!k.store->turn_first);
+	/* Asked of those that wait. */
+	for (int i = 0; i < 3; i++)
+		CHECK_INT(insert(i, 2), SQLITE_OK);
+	start(&a[2], 2);
+	CHECK(run(10));
+	halt(&a[3], 2);
+	drop(&a[0], 0);
+	start(&a[1], 1);
+	CHECK(done(&a[1], STORE_ALREADY));
+	CHECK(run(20 * SECOND));
+	CHECK(done(&a[0], STORE_DONE) && done(&a[3], STORE_DONE));
+	for (int i = 0; i < 3; i++)
+		CHECK(sk_restores(&k, i, 0));
+	CHECK_INT(k.store->open_count, k.m[1]->seated);
+	CHECK_INT(k.events[STORE_EVENT_ERROR], 0);
+	sk_end(&k);
+}
+
 TEST(a_halt_ends_at_its_deadline)
 {
 	struct ask a;
