@@ -608,11 +608,13 @@ def test_exec_of_the_configuration(t):
 def test_second_signal(t):
     """An upload that cannot be: the first signal retries, the second gives up."""
     db = t.database("a.db")
-    lib.write_file(t.path("rep"), b"a file in the way")
     configuration(t, "a.db")
     d = start(t)
-    d.wait_log("level=ERROR")
+    d.wait_log("ltx file uploaded")
+    shutil.rmtree(t.path("rep"))
+    lib.write_file(t.path("rep"), b"a file in the way")
     t.insert(db)
+    d.wait_log("monitor error")
     d.send(signal.SIGTERM)
     d.wait_log("shutdown sync failed, retrying")
     d.send(signal.SIGINT)
