@@ -15,7 +15,7 @@ def test_large(t):
     s3_histories.large(t, s3_servers.swift(t), 12)
 
 
-@lib.limit(240)
+@lib.limit(400)
 def test_fleet(t):
     s3_histories.fleet(t, s3_servers.swift(t))
 

@@ -23,7 +23,7 @@ def test_large(t):
     s3_histories.large(t, s3_servers.versity(t), 20)
 
 
-@lib.limit(240)
+@lib.limit(400)
 def test_fleet(t):
     s3_histories.fleet(t, s3_servers.versity(t))
 

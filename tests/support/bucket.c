@@ -21,7 +21,10 @@ struct asked {
 
 static int hex(char c)
 {
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 static void unescape(char *s)
@@ -149,7 +152,8 @@ static void get(struct bucket *b, const struct wire *w, const struct asked *a, s
 		refuse(out, a, 416, "InvalidRange");
 		return;
 	}
-	snprintf(fields, sizeof(fields), "ETag: \"e\"\r\nx-amz-meta-litestream-timestamp: %s\r\nContent-Range: bytes %llu-%llu/%zu\r\n",
+	snprintf(fields, sizeof(fields), "ETag: \"e\"\r\nx-amz-meta-litestream-timestamp: %s\r\nContent-Range: bytes "
+	         "%llu-%llu/%zu\r\n",
 	         o->time, first, last, o->size);
 	head(out, body && range[0] ? 206 : 200, fields, (size_t)(last - first + 1));
 	if (body)
@@ -178,7 +182,8 @@ static void list(struct bucket *b, const struct asked *a, struct buf *out)
 		if (o->gone || strncmp(o->key, prefix, strlen(prefix)) != 0 || strcmp(o->key, from) <= 0)
 			continue;
 		strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S.000Z", gmtime_r(&s, &tm));
-		buf_fmt(&body, "<Contents><Key>%s</Key><LastModified>%s</LastModified><Size>%zu</Size></Contents>", o->key, when,
+		buf_fmt(&body, "<Contents><Key>%s</Key><LastModified>%s</LastModified><Size>%zu</Size></Contents>",
+		        o->key, when,
 		        o->size);
 	}
 	buf_str(&body, "</ListBucketResult>");
@@ -254,7 +259,8 @@ static void serve(struct wire *w, void *ctx)
 			pthread_mutex_lock(&b->lock);
 			wrong = chance(b);
 			if (wrong == BUCKET_500 || wrong == BUCKET_503)
-				refuse(&out, &a, wrong == BUCKET_500 ? 500 : 503, wrong == BUCKET_500 ? "InternalError" : "SlowDown");
+				refuse(&out, &a, wrong == BUCKET_500 ? 500 : 503, wrong == BUCKET_500 ? "InternalError"
+				       : "SlowDown");
 			else if (wrong != BUCKET_CUT_BEFORE)
 				answer(b, w, &a, &out);
 			pthread_mutex_unlock(&b->lock);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bucket.h - a bucket on a server of the test's own, for tests in C of what lies over the S3 client: it keeps objects in
- * memory, verifies nothing, and counts. What servers say when they refuse is tested end to end.
+ * bucket.h - a bucket on a server of the test's own, for tests in C of what lies over the S3 client: it keeps objects
+ * in memory, verifies nothing, and counts. What servers say when they refuse is tested end to end.
  */
 #ifndef TESTS_SUPPORT_BUCKET_H
 #define TESTS_SUPPORT_BUCKET_H

@@ -22,7 +22,8 @@ static const char *address(const char *url, const char *region, const char *key)
 		snprintf(out, sizeof(out), "%s", e.text);
 	} else {
 		s3_address_path(&path, &a, key);
-		snprintf(out, sizeof(out), "%s %s:%d %s %s", a.url.scheme, a.url.host, a.url.port, a.host, buf_text(&path));
+		snprintf(out, sizeof(out), "%s %s:%d %s %s", a.url.scheme, a.url.host, a.url.port, a.host,
+		         buf_text(&path));
 		s3_address_free(&a);
 	}
 	buf_free(&path);
@@ -43,23 +44,30 @@ TEST(addresses)
 		  "https bucket.s3.us-east-1.amazonaws.com:443 bucket.s3.us-east-1.amazonaws.com /./0000/x" },
 		{ "s3://bucket/", "us-east-1", "/0000/x",
 		  "https bucket.s3.us-east-1.amazonaws.com:443 bucket.s3.us-east-1.amazonaws.com //0000/x" },
-		{ "s3://my.bucket/p", "us-east-1", "k", "https s3.us-east-1.amazonaws.com:443 s3.us-east-1.amazonaws.com /my.bucket/k" },
-		{ "s3://Bucket/p", "us-east-1", NULL, "https s3.us-east-1.amazonaws.com:443 s3.us-east-1.amazonaws.com /Bucket" },
+		{ "s3://my.bucket/p", "us-east-1", "k",
+			"https s3.us-east-1.amazonaws.com:443 s3.us-east-1.amazonaws.com /my.bucket/k" },
+		{ "s3://Bucket/p", "us-east-1", NULL,
+			"https s3.us-east-1.amazonaws.com:443 s3.us-east-1.amazonaws.com /Bucket" },
 		{ "s3://b/p?endpoint=localhost:9000", NULL, "a b/+",
 		  "http localhost:9000 localhost:9000 /b/a%20b/%2B" },
-		{ "s3://bkt/p?endpoint=http://h:80/base/x/&forcePathStyle=false", NULL, "k", "http bkt.h:80 bkt.h /base/x/k" },
+		{ "s3://bkt/p?endpoint=http://h:80/base/x/&forcePathStyle=false", NULL, "k",
+			"http bkt.h:80 bkt.h /base/x/k" },
 		{ "s3://my.bkt/p?endpoint=http://h.example:81&forcePathStyle=false", NULL, "k",
 		  "http my.bkt.h.example:81 my.bkt.h.example:81 /k" },
-		{ "s3://my..bkt/p?endpoint=http://h.example&forcePathStyle=false", NULL, "k", "http h.example:80 h.example /my..bkt/k" },
+		{ "s3://my..bkt/p?endpoint=http://h.example&forcePathStyle=false", NULL, "k",
+			"http h.example:80 h.example /my..bkt/k" },
 		{ "s3://my.bkt/p?endpoint=https://h.example:443&forcePathStyle=false", NULL, "k",
 		  "https h.example:443 h.example /my.bkt/k" },
-		{ "s3://bkt/p?endpoint=http://127.0.0.1:9000&forcePathStyle=false", NULL, "k", "http 127.0.0.1:9000 127.0.0.1:9000 /bkt/k" },
-		{ "s3://bkt/p?endpoint=http://[::1]:9000&forcePathStyle=false", NULL, "k", "http ::1:9000 [::1]:9000 /bkt/k" },
+		{ "s3://bkt/p?endpoint=http://127.0.0.1:9000&forcePathStyle=false", NULL, "k",
+			"http 127.0.0.1:9000 127.0.0.1:9000 /bkt/k" },
+		{ "s3://bkt/p?endpoint=http://[::1]:9000&forcePathStyle=false", NULL, "k",
+			"http ::1:9000 [::1]:9000 /bkt/k" },
 		{ "s3://bkt/p?endpoint=https://ID.supabase.co/storage/v1/s3", NULL, NULL,
 		  "https id.supabase.co:443 id.supabase.co /storage/v1/s3/bkt" },
 		{ "s3://bkt.nyc3.digitaloceanspaces.com/p", NULL, "k",
 		  "https bkt.nyc3.digitaloceanspaces.com:443 bkt.nyc3.digitaloceanspaces.com /k" },
-		{ "s3://" ARN "/p", NULL, "p/k", "https db-access-123456789012.s3-accesspoint.us-west-2.amazonaws.com:443 "
+		{ "s3://" ARN "/p", NULL, "p/k", "https "
+			"db-access-123456789012.s3-accesspoint.us-west-2.amazonaws.com:443 "
 		  "db-access-123456789012.s3-accesspoint.us-west-2.amazonaws.com /p/k" },
 		{ "s3://" ARN "/p?endpoint=http://h.example:9000", NULL, "p/k",
 		  "http db-access-123456789012.h.example:9000 db-access-123456789012.h.example:9000 /p/k" },

@@ -38,7 +38,8 @@ static int nothing(void *ctx, struct s3_reply *r, struct err *why)
 
 static int get(struct s3_client *c, const atomic_bool *cancel, struct s3_reply *r)
 {
-	struct s3_call call = { .method = "GET", .operation = "GetObject", .verb = "open", .key = "k", .cancel = cancel };
+	struct s3_call call = { .method = "GET", .operation = "GetObject", .verb = "open", .key = "k",
+		.cancel = cancel };
 	int taken = 0;
 
 	return s3_call(c, &call, nothing, &taken, r, &e);
@@ -150,15 +151,18 @@ TEST(problems_end_every_call)
 TEST(debug_words)
 {
 	struct buf unknown = { .data = NULL }, out = { .data = NULL };
-	const struct sigv4_pair fields[] = { { "Authorization", "a" }, { "x-amz-security-token", "b" }, { "range", "c" },
-		{ "x-amz-server-side-encryption-customer-key", "d" }, { "x-amz-server-side-encryption-customer-key-md5", "e" } };
+	const struct sigv4_pair fields[] = { { "Authorization", "a" }, { "x-amz-security-token", "b" },
+		{ "range", "c" },
+		{ "x-amz-server-side-encryption-customer-key", "d" },
+		{ "x-amz-server-side-encryption-customer-key-md5", "e" } };
 
 	CHECK_INT(s3_debug_parse("Signing, RETRIES,,what request-with-body", &unknown),
 	          S3_DEBUG_SIGNING | S3_DEBUG_RETRIES | S3_DEBUG_REQUEST | S3_DEBUG_REQUEST_BODY);
 	s3_debug_fields(&out, fields, 5);
 	bool told = strcmp(buf_text(&unknown), "what") == 0;
 	bool masked = strcmp(buf_text(&out), "Authorization=***, x-amz-security-token=***, range=c, "
-	                     "x-amz-server-side-encryption-customer-key=***, x-amz-server-side-encryption-customer-key-md5=e") == 0;
+	                     "x-amz-server-side-encryption-customer-key=***, "
+	                     "x-amz-server-side-encryption-customer-key-md5=e") == 0;
 	buf_free(&unknown);
 	buf_free(&out);
 	CHECK(told);

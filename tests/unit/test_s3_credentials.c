@@ -17,10 +17,13 @@ static struct err e;
 /* Nothing of the machine may answer. */
 static void clean_environment(void)
 {
-	static const char *const names[] = { "AWS_ACCESS_KEY_ID", "AWS_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY", "AWS_SECRET_KEY",
+	static const char *const names[] = { "AWS_ACCESS_KEY_ID", "AWS_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY",
+		"AWS_SECRET_KEY",
 		"AWS_SESSION_TOKEN", "LITESTREAM_ACCESS_KEY_ID", "LITESTREAM_SECRET_ACCESS_KEY", "AWS_PROFILE",
-		"AWS_DEFAULT_PROFILE", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-		"AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE" };
+		"AWS_DEFAULT_PROFILE", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE",
+		"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+		"AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+		"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		unsetenv(names[i]);
@@ -95,8 +98,10 @@ TEST(ini_values)
 		"  aws_access_key_id = nested\n#aws_access_key_id = c\naws_secret_access_key=\n\n[ profile \t work ]\n"
 		"role_arn=arn\nrole_arn = last\n[profile workers]\nrole_arn=no\n[broken\nrole_arn=no\n[default]\nb=2";
 	static const struct { const char *section, *key, *want; } rows[] = {
-		{ "default", "aws_access_key_id", "A=B" }, { "default", "aws_secret_access_key", "" }, { "default", "b", "2" },
-		{ "profile work", "role_arn", "last" }, { "profile workers", "role_arn", "no" }, { "work", "role_arn", NULL },
+		{ "default", "aws_access_key_id", "A=B" }, { "default", "aws_secret_access_key", "" },
+		{ "default", "b", "2" },
+		{ "profile work", "role_arn", "last" }, { "profile workers", "role_arn", "no" },
+		{ "work", "role_arn", NULL },
 		{ "default", "aws_session_token", NULL }, { "profile wor", "role_arn", NULL }, { "", "role_arn", NULL },
 	};
 
@@ -121,7 +126,8 @@ TEST(profiles)
 	snprintf(config, sizeof(config), "%s", tmppath("config"));
 	setenv("AWS_SHARED_CREDENTIALS_FILE", credentials, 1);
 	setenv("AWS_CONFIG_FILE", config, 1);
-	write_text(credentials, "[default]\naws_access_key_id=d\naws_secret_access_key=ds\n[both]\naws_access_key_id=from-credentials\n"
+	write_text(credentials, "[default]\naws_access_key_id=d\naws_secret_access_key=ds\n"
+	           "[both]\naws_access_key_id=from-credentials\n"
 	           "[loop]\nrole_arn=r\nsource_profile=loop2\n[loop2]\nrole_arn=r\nsource_profile=loop\n"
 	           "[odd]\nrole_arn=r\ncredential_source=Moon\n[proc]\ncredential_process=exit 3\n");
 	write_text(config, "[profile both]\naws_access_key_id=from-config\naws_secret_access_key=s\n");
@@ -142,12 +148,14 @@ TEST(profiles)
 TEST(json_keys)
 {
 	static const struct { const char *text; bool good; } rows[] = {
-		{ "{\"AccessKeyId\":\"a\",\"SecretAccessKey\":\"b\",\"Token\":\"c\",\"Expiration\":\"2030-01-01T00:00:00Z\"}", true },
+		{ "{\"AccessKeyId\":\"a\",\"SecretAccessKey\":\"b\",\"Token\":\"c\","
+		  "\"Expiration\":\"2030-01-01T00:00:00Z\"}", true },
 		{ "{\"Version\":1,\"AccessKeyId\":\"a\",\"SecretAccessKey\":\"b\",\"SessionToken\":\"c\"}", true },
 		{ "{\"Code\":\"Success\",\"AccessKeyId\":\"a\",\"SecretAccessKey\":\"b\"}", true },
 		{ "{\"Code\":\"Failed\",\"AccessKeyId\":\"a\",\"SecretAccessKey\":\"b\"}", false },
 		{ "{\"AccessKeyId\":\"a\"}", false }, { "{\"AccessKeyId\":\"\",\"SecretAccessKey\":\"b\"}", false },
-		{ "{\"AccessKeyId\":1,\"SecretAccessKey\":\"b\"}", false }, { "[]", false }, { "", false }, { "hunter2", false },
+		{ "{\"AccessKeyId\":1,\"SecretAccessKey\":\"b\"}", false }, { "[]", false }, { "", false },
+		{ "hunter2", false },
 		{ "{\"AccessKeyId\":\"a\",\"SecretAccessKey\":\"b\",\"Expiration\":\"soon\"}", false },
 	};
 
@@ -181,7 +189,8 @@ static void serve_keys(struct wire *w, void *ctx)
 		int n = atomic_fetch_add(&fetches, 1) + 1;
 		gmtime_r(&until, &tm);
 		snprintf(body, sizeof(body), "{\"AccessKeyId\":\"k%d\",\"SecretAccessKey\":\"s\",\"Expiration\":\""
-		         "%04d-%02d-%02dT%02d:%02d:%02dZ\"}", n, tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour,
+		         "%04d-%02d-%02dT%02d:%02d:%02dZ\"}", n, tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday,
+		         tm.tm_hour,
 		         tm.tm_min, tm.tm_sec);
 		if (atomic_load(&fails))
 			snprintf(body, sizeof(body), "{}");

@@ -39,11 +39,13 @@ TEST(bodies)
 	struct s3_error x;
 
 	CHECK_INT(take(403, "<?xml version='1.0'?><Error><Code>AccessDenied</Code><Message>Access\nDenied\x01</Message>"
-	                    "<Resource><Code>no</Code></Resource><RequestId>R1</RequestId><HostId>h</HostId></Error>", &x), 0);
+	                    "<Resource><Code>no</Code></Resource><RequestId>R1</RequestId><HostId>h</HostId></Error>",
+	                    &x), 0);
 	CHECK_STR(x.code, "AccessDenied");
 	CHECK_STR(x.message, "Access Denied?");
 	CHECK_STR(x.request_id, "R1");
-	CHECK_INT(take(400, "<ErrorResponse xmlns='u'><Error><Type>Sender</Type><Code>ExpiredTokenException</Code><Message>m"
+	CHECK_INT(take(400, "<ErrorResponse "
+	               "xmlns='u'><Error><Type>Sender</Type><Code>ExpiredTokenException</Code><Message>m"
 	                    "</Message></Error><RequestId>R2</RequestId></ErrorResponse>", &x), 0);
 	CHECK_STR(x.code, "ExpiredTokenException");
 	CHECK_STR(x.message, "m");
@@ -57,20 +59,26 @@ TEST(bodies)
 TEST(remedies)
 {
 	static const struct { int status; const char *code, *region; enum s3_remedy want; } rows[] = {
-		{ 500, "", "", S3_LATER }, { 502, "", "", S3_LATER }, { 503, "", "", S3_LATER }, { 504, "", "", S3_LATER },
+		{ 500, "", "", S3_LATER }, { 502, "", "", S3_LATER }, { 503, "", "", S3_LATER },
+		{ 504, "", "", S3_LATER },
 		{ 408, "RequestCanceled", "", S3_LATER }, { 408, "", "", S3_LATER }, { 429, "", "", S3_LATER },
-		{ 503, "SlowDown", "", S3_LATER }, { 400, "RequestTimeout", "", S3_LATER }, { 200, "InternalError", "", S3_LATER },
+		{ 503, "SlowDown", "", S3_LATER }, { 400, "RequestTimeout", "", S3_LATER },
+		{ 200, "InternalError", "", S3_LATER },
 		{ 409, "OperationAborted", "", S3_LATER }, { 409, "ConditionalRequestConflict", "", S3_LATER },
 		{ 400, "BadDigest", "", S3_ONCE }, { 400, "XAmzContentSHA256Mismatch", "", S3_ONCE },
 		{ 400, "IncompleteBody", "", S3_LATER },
 		{ 403, "RequestTimeTooSkewed", "", S3_FIX_CLOCK }, { 403, "SignatureDoesNotMatch", "", S3_MAYBE_CLOCK },
 		{ 400, "ExpiredToken", "", S3_NEW_KEYS }, { 403, "InvalidAccessKeyId", "", S3_NEW_KEYS },
-		{ 301, "PermanentRedirect", "", S3_MOVE }, { 307, "TemporaryRedirect", "", S3_MOVE }, { 301, "", "", S3_MOVE },
+		{ 301, "PermanentRedirect", "", S3_MOVE }, { 307, "TemporaryRedirect", "", S3_MOVE },
+		{ 301, "", "", S3_MOVE },
 		{ 400, "AuthorizationHeaderMalformed", "eu-west-1", S3_MOVE }, { 400, "", "eu-west-1", S3_MOVE },
 		{ 403, "AccessDenied", "eu-west-1", S3_MOVE },
-		{ 400, "", "", S3_GIVE_UP }, { 401, "", "", S3_GIVE_UP }, { 403, "", "", S3_GIVE_UP }, { 404, "", "", S3_GIVE_UP },
-		{ 405, "", "", S3_GIVE_UP }, { 411, "", "", S3_GIVE_UP }, { 412, "", "", S3_GIVE_UP }, { 416, "", "", S3_GIVE_UP },
-		{ 501, "NotImplemented", "", S3_GIVE_UP }, { 302, "", "", S3_GIVE_UP }, { 404, "NoSuchBucket", "", S3_GIVE_UP },
+		{ 400, "", "", S3_GIVE_UP }, { 401, "", "", S3_GIVE_UP }, { 403, "", "", S3_GIVE_UP },
+		{ 404, "", "", S3_GIVE_UP },
+		{ 405, "", "", S3_GIVE_UP }, { 411, "", "", S3_GIVE_UP }, { 412, "", "", S3_GIVE_UP },
+		{ 416, "", "", S3_GIVE_UP },
+		{ 501, "NotImplemented", "", S3_GIVE_UP }, { 302, "", "", S3_GIVE_UP },
+		{ 404, "NoSuchBucket", "", S3_GIVE_UP },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -81,20 +89,24 @@ TEST(remedies)
 			strcpy(x.code, rows[i].code);
 		strcpy(x.region, rows[i].region);
 		if (s3_error_remedy(&x) != rows[i].want)
-			CHECK_FAIL("%d %s: %d, wanted %d", rows[i].status, rows[i].code, s3_error_remedy(&x), rows[i].want);
+			CHECK_FAIL("%d %s: %d, wanted %d", rows[i].status, rows[i].code, s3_error_remedy(&x),
+			           rows[i].want);
 	}
 }
 
 TEST(sentences)
 {
-	const struct s3_subject put = { "PutObject", "put", "b", "db/0000/k.ltx" }, list = { "ListObjectsV2", "list", "b", NULL };
+	const struct s3_subject put = { "PutObject", "put", "b", "db/0000/k.ltx" },
+		list = { "ListObjectsV2", "list", "b", NULL };
 	const struct s3_subject get = { "GetObject", "open", "b", "k" };
 	struct s3_error x;
 	struct err e = ERR_INIT;
 
-	take(403, "<Error><Code>AccessDenied</Code><Message>Access Denied</Message><RequestId>R</RequestId></Error>", &x);
+	take(403, "<Error><Code>AccessDenied</Code><Message>Access Denied</Message><RequestId>R</RequestId></Error>",
+	     &x);
 	CHECK_INT(s3_error_set(&e, &x, &put), -1);
-	CHECK_STR(e.text, "s3: put db/0000/k.ltx: AccessDenied: Access Denied (PutObject, bucket b, HTTP 403, request R): "
+	CHECK_STR(e.text, "s3: put db/0000/k.ltx: AccessDenied: Access Denied (PutObject, bucket b, HTTP 403, request "
+	          "R): "
 	                  "missing right s3:PutObject (with a KMS key also kms:GenerateDataKey)");
 	CHECK_INT(e.code, ERR_INVALID);
 	s3_error_from_status(&x, 404);

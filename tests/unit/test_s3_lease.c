@@ -49,7 +49,8 @@ static void answer(struct wire *w, int status, const char *code)
 		snprintf(body, sizeof(body), "%s", code);
 	else if (code[0])
 		snprintf(body, sizeof(body), "<Error><Code>%s</Code></Error>", code);
-	snprintf(text, sizeof(text), "HTTP/1.1 %d X\r\nContent-Length: %zu\r\nETag: %s\r\n\r\n%s", status, strlen(body), etag, body);
+	snprintf(text, sizeof(text), "HTTP/1.1 %d X\r\nContent-Length: %zu\r\nETag: %s\r\n\r\n%s", status, strlen(body),
+	         etag, body);
 	wire_say(w, text);
 }
 
@@ -196,7 +197,8 @@ TEST(expired_ones_are_taken_over)
 	CHECK_OK(start(), &e);
 	store.exists = true;
 	store.version = 7;
-	strcpy(store.body, "{\"generation\":41,\"expires_at\":\"2020-01-01T00:00:00.000000001+01:00\",\"owner\":\"old:1\"}");
+	strcpy(store.body, "{\"generation\":41,\"expires_at\":\"2020-01-01T00:00:00.000000001+01:00\","
+	       "\"owner\":\"old:1\"}");
 	s3_lease_create(client, "p", &l, &e);
 	int rc = s3_lease_hold(l, "host:1", 30000, NULL, &fresh, &until, &e);
 	bool next = strstr(store.body, "\"generation\":42,") != NULL;

@@ -73,10 +73,12 @@ TEST(urls)
 		  "b 'p' eu-west-1 http://h:1/base path" },
 		{ "s3://b/p?endpoint=h.example&forcePathStyle=false", "b 'p' us-east-1 https://h.example host" },
 		{ "s3://b/p?endpoint=h.example&force-path-style=off", "b 'p' us-east-1 https://h.example host" },
-		{ "s3://b/p?endpoint=s3.us-west-002.backblazeb2.com", "b 'p' us-west-002 https://s3.us-west-002.backblazeb2.com path" },
+		{ "s3://b/p?endpoint=s3.us-west-002.backblazeb2.com",
+			"b 'p' us-west-002 https://s3.us-west-002.backblazeb2.com path" },
 		{ "s3://b/p?endpoint=https://s3.eu-central-1.wasabisys.com",
 		  "b 'p' eu-central-1 https://s3.eu-central-1.wasabisys.com path" },
-		{ "s3://b/p?endpoint=fsn1.your-objectstorage.com", "b 'p' fsn1 https://fsn1.your-objectstorage.com path" },
+		{ "s3://b/p?endpoint=fsn1.your-objectstorage.com",
+			"b 'p' fsn1 https://fsn1.your-objectstorage.com path" },
 		{ "s3://b/p?forcePathStyle=true", "b 'p' - - path" },
 	};
 
@@ -99,11 +101,15 @@ TEST(refused_urls)
 		{ "s3://b\001/", "parse \"s3://b\\x01/\": net/url: invalid control character in URL" },
 		{ "s3://arn:aws:s3:R:1:accesspoint/", "invalid s3 access point arn: arn:aws:s3:R:1:accesspoint/" },
 		{ "s3://arn:aws:s3:R:1:bucket/x", "invalid s3 access point arn: arn:aws:s3:R:1:bucket/x" },
-		{ "s3://b/p?partSize=abc", "invalid value for query parameter \"partSize\": \"abc\" (must be a positive integer)" },
-		{ "s3://b/p?part-size=-1", "invalid value for query parameter \"part-size\": \"-1\" (must be a positive integer)" },
-		{ "s3://b/p?concurrency=0", "invalid value for query parameter \"concurrency\": \"0\" (must be a positive integer)" },
+		{ "s3://b/p?partSize=abc", "invalid value for query parameter \"partSize\": \"abc\" (must be a "
+			"positive integer)" },
+		{ "s3://b/p?part-size=-1", "invalid value for query parameter \"part-size\": \"-1\" (must be a "
+			"positive integer)" },
+		{ "s3://b/p?concurrency=0", "invalid value for query parameter \"concurrency\": \"0\" (must be a "
+			"positive integer)" },
 		{ "s3://b/p?concurrency=9223372036854775808",
-		  "invalid value for query parameter \"concurrency\": \"9223372036854775808\" (must be a positive integer)" },
+		  "invalid value for query parameter \"concurrency\": \"9223372036854775808\" (must be a positive "
+		  "integer)" },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
@@ -112,7 +118,8 @@ TEST(refused_urls)
 	CHECK_STR(make(&(struct s3_given){ .path = "p" }), "bucket required for s3 replica");
 	CHECK_STR(make(&(struct s3_given){ .url = "rook-ceph-rgw:8080", .path = "p" }),
 	          "cannot specify url & path for s3 replica");
-	CHECK_STR(make(&(struct s3_given){ .url = "s3://b", .bucket = "p" }), "cannot specify url & bucket for s3 replica");
+	CHECK_STR(make(&(struct s3_given){ .url = "s3://b", .bucket = "p" }),
+	          "cannot specify url & bucket for s3 replica");
 }
 
 /* Accepted as settings; every operation then says why it cannot be. */
@@ -124,11 +131,15 @@ TEST(problems)
 		{ "s3://arn:aws:s3::123456789012:accesspoint/x", "names no region" },
 		{ "s3://b--usw2-az1--x-s3/p", "directory bucket" },
 		{ "s3://b/p?sse-customer-key=AAAA", "32 bytes" },
-		{ "s3://b/p?sseCustomerKey=MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI%3D&sseCustomerAlgorithm=AES128", "AES256" },
+		{ "s3://b/p?sseCustomerKey=MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI%3D&sseCustomerAlgorithm=AES128",
+			"AES256" },
 		{ "s3://b/p?sseCustomerKey=MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI%3D&sseKmsKeyId=k", "both" },
-		{ "s3://b/p?sseCustomerKey=MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI%3D&sse-customer-key-md5=x", "md5" },
-		{ "s3://b/p?sseCustomerKey=MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI%3D&endpoint=http://1.2.3.4", "https" },
-		{ "s3://b/p?sseCustomerKey=MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI%3D&endpoint=http://172.200.3.4", "https" },
+		{ "s3://b/p?sseCustomerKey=MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI%3D&sse-customer-key-md5=x",
+			"md5" },
+		{ "s3://b/p?sseCustomerKey=MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI%3D&endpoint=http://1.2.3.4",
+			"https" },
+		{ "s3://b/p?sseCustomerKey=MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI%3D&endpoint=http://172.200.3.4",
+			"https" },
 		{ "s3://b/p?endpoint=http://", "endpoint" },
 		{ "s3://b/p?endpoint=http://h:port", "endpoint" },
 	};
@@ -139,7 +150,8 @@ TEST(problems)
 		if (!made.problem || !strstr(made.problem, rows[i].part))
 			CHECK_FAIL("%s: problem %s, wanted %s", rows[i].url, text(made.problem), rows[i].part);
 	}
-	of_url("s3://b/p?concurrency=&sse-customer-key=MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI%3D&endpoint=10.1.1.1:9000");
+	of_url("s3://b/p?concurrency=&sse-customer-key=MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI%3D"
+	       "&endpoint=10.1.1.1:9000");
 	CHECK_STR(made.problem, NULL);
 	CHECK_STR(made.sse_key_md5, "dnF5x6K/8ZZRzpfSlMMM+w==");
 }
@@ -165,8 +177,10 @@ TEST(effective_settings)
 		CHECK_STR(effective(&(struct s3_given){ .bucket = "b", .endpoint = endpoints[i] }), "1 1 1");
 	CHECK_STR(effective(&(struct s3_given){ .bucket = "b", .endpoint = "fly.storage.tigris.dev" }), "1 1 0");
 	CHECK_STR(effective(&(struct s3_given){ .url = "s3://b/p?endpoint=https://T3.storage.dev" }), "1 1 0");
-	CHECK_STR(effective(&(struct s3_given){ .url = "s3://b/p?endpoint=t3.storage.dev&require-content-md5=yes" }), "1 1 1");
-	CHECK_STR(effective(&(struct s3_given){ .bucket = "b", .endpoint = "t3.storage.dev", .require_content_md5 = S3_YES,
+	CHECK_STR(effective(&(struct s3_given){ .url = "s3://b/p?endpoint=t3.storage.dev&require-content-md5=yes" }),
+	          "1 1 1");
+	CHECK_STR(effective(&(struct s3_given){ .bucket = "b", .endpoint = "t3.storage.dev",
+		.require_content_md5 = S3_YES,
 	                                        .sign_payload = S3_NO, .force_path_style = S3_NO }), "0 0 1");
 	CHECK_STR(effective(&(struct s3_given){ .url = "s3://b/p?endpoint=h&sign-payload=false&requireContentMD5=no",
 	                                        .sign_payload = S3_YES }), "1 1 0");
@@ -178,7 +192,8 @@ TEST(effective_settings)
 TEST(said_outright_wins)
 {
 	const struct s3_given g = { .url = "s3://b/p?endpoint=e&region=r&storageClass=GLACIER&partSize=1&concurrency=1",
-		.endpoint = "localhost:1", .region = "us-9", .storage_class = "STANDARD_IA", .part_size = 6 << 20, .concurrency = 7 };
+		.endpoint = "localhost:1", .region = "us-9", .storage_class = "STANDARD_IA", .part_size = 6 << 20,
+		.concurrency = 7 };
 
 	CHECK_STR(make(&g), "b 'p' us-9 http://localhost:1 path");
 	CHECK_STR(made.storage_class, "STANDARD_IA");
@@ -244,7 +259,8 @@ TEST(environment)
 	CHECK_STR(of_url("s3://b/p"), "b 'p' us-east-1 http://minio.local:9000 path");
 	CHECK_STR(of_url("s3://b/p?force-path-style=false"), "b 'p' us-east-1 http://minio.local:9000 host");
 	CHECK_STR(of_url("s3://b/p?endpoint=other"), "b 'p' us-east-1 https://other path");
-	CHECK_STR(of_url("s3://b.nyc3.digitaloceanspaces.com/p"), "b 'p' nyc3 https://nyc3.digitaloceanspaces.com host");
+	CHECK_STR(of_url("s3://b.nyc3.digitaloceanspaces.com/p"),
+	          "b 'p' nyc3 https://nyc3.digitaloceanspaces.com host");
 	unsetenv("AWS_ENDPOINT_URL");
 	unsetenv("AWS_ENDPOINT_URL_S3");
 	unsetenv("LITESTREAM_S3_ENDPOINT");
@@ -270,7 +286,8 @@ TEST(providers)
 	static const struct { const char *endpoint; enum s3_provider want; } rows[] = {
 		{ "fly.storage.tigris.dev", S3_TIGRIS }, { "https://FLY.storage.tigris.dev", S3_TIGRIS },
 		{ "t3.storage.dev", S3_TIGRIS }, { "  ", S3_OTHER }, { "", S3_OTHER }, { "x.tigris.dev", S3_OTHER },
-		{ "http://192.168.1.100:9000", S3_MINIO }, { "minio.local:9000", S3_MINIO }, { "s3.filebase.com", S3_FILEBASE },
+		{ "http://192.168.1.100:9000", S3_MINIO }, { "minio.local:9000", S3_MINIO },
+		{ "s3.filebase.com", S3_FILEBASE },
 		{ "https://s3.amazonaws.com", S3_AWS }, { "https://s3.amazonaws.com:443", S3_OTHER },
 		{ "storage.googleapis.com", S3_GCS }, { "https://Storage.GoogleAPIs.com:443/", S3_GCS },
 		{ "storage.googleapis.com.", S3_GCS }, { "https://storage.googleapis.com/path", S3_GCS },
@@ -278,8 +295,10 @@ TEST(providers)
 		{ "storage.mtls.googleapis.com", S3_GCS }, { "storage-download.googleapis.com", S3_GCS },
 		{ "storage-upload.googleapis.com", S3_GCS }, { "storage.googleapis.com.evil.com", S3_OTHER },
 		{ "attacker@storage.googleapis.com", S3_OTHER }, { "storage.googleapis.com@evil.com", S3_OTHER },
-		{ "bucket.storage.googleapis.com", S3_OTHER }, { "backup-storage.storage.me-central2.rep.googleapis.com", S3_OTHER },
-		{ "backup-storage.us-central1-storage.googleapis.com", S3_OTHER }, { "storageinsights.googleapis.com", S3_OTHER },
+		{ "bucket.storage.googleapis.com", S3_OTHER },
+		{ "backup-storage.storage.me-central2.rep.googleapis.com", S3_OTHER },
+		{ "backup-storage.us-central1-storage.googleapis.com", S3_OTHER },
+		{ "storageinsights.googleapis.com", S3_OTHER },
 		{ "storage..googleapis.com", S3_OTHER }, { "sfo3.digitaloceanspaces.com", S3_DO },
 		{ "https://s3.us-west-002.backblazeb2.com", S3_B2 }, { "https://s3.fr-par.scw.cloud", S3_SCALEWAY },
 		{ "ID.r2.cloudflarestorage.com", S3_R2 }, { "https://ID.supabase.co/storage/v1/s3", S3_SUPABASE },
@@ -288,15 +307,18 @@ TEST(providers)
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		if (s3_provider_of(rows[i].endpoint) != rows[i].want)
-			CHECK_FAIL("%s is %d, wanted %d", rows[i].endpoint, s3_provider_of(rows[i].endpoint), rows[i].want);
+			CHECK_FAIL("%s is %d, wanted %d", rows[i].endpoint, s3_provider_of(rows[i].endpoint),
+			           rows[i].want);
 	}
 }
 
 TEST(local_endpoints)
 {
 	static const char *const local[] = { "localhost:9000", "127.0.0.1:9000", "192.168.1.100:9000", "10.0.0.1:9000",
-		"minio.local:9000", "172.16.0.1", "172.31.255.255", "dev.localhost", "test.localhost:8080", "localhost" };
-	static const char *const remote[] = { "s3.amazonaws.com", "ID.r2.cloudflarestorage.com", "1.2.3.4", "172.15.0.1",
+		"minio.local:9000", "172.16.0.1", "172.31.255.255", "dev.localhost", "test.localhost:8080",
+		"localhost" };
+	static const char *const remote[] = { "s3.amazonaws.com", "ID.r2.cloudflarestorage.com", "1.2.3.4",
+		"172.15.0.1",
 		"172.32.0.1", "localhost.evil.com", "" };
 	struct buf b = { .data = NULL };
 
@@ -314,8 +336,10 @@ TEST(local_endpoints)
 TEST(booleans)
 {
 	static const struct { const char *value; enum s3_tri want; } rows[] = {
-		{ "true", S3_YES }, { "True", S3_YES }, { "TRUE", S3_YES }, { "1", S3_YES }, { "t", S3_YES }, { "yes", S3_YES },
-		{ "false", S3_NO }, { "0", S3_NO }, { "f", S3_NO }, { "no", S3_NO }, { "invalid", S3_NO }, { "", S3_UNSET },
+		{ "true", S3_YES }, { "True", S3_YES }, { "TRUE", S3_YES }, { "1", S3_YES }, { "t", S3_YES },
+		{ "yes", S3_YES },
+		{ "false", S3_NO }, { "0", S3_NO }, { "f", S3_NO }, { "no", S3_NO }, { "invalid", S3_NO },
+		{ "", S3_UNSET },
 	};
 	char url[64];
 

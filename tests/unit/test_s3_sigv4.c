@@ -39,7 +39,8 @@ static const struct vector vectors[] = {
 	  { { 0 } }, SIGV4_EMPTY_SHA256, NULL, "8ed7561fc80db7e0f2cc1b1608f6101cab66cedd73d4ef1c780288a7b3af2ac5" },
 	{ "P3", "PUT", NULL, "/db/0000/0000000000000001-0000000000000001.ltx", { { 0 } }, { LTX_TYPE, LTX_TIME }, W_SUM,
 	  NULL, "be8e7acd8324b205d48dce7b00b5a55bbcd8869410c59f6c3f9424ef8bcb64de" },
-	{ "P4", "PUT", "localhost:9000", "/bucket/a b+c~d(e)'f!g*h:i@j&k=l,m;n/\xe6\x96\x87.ltx", { { 0 } }, { LTX_TIME },
+	{ "P4", "PUT", "localhost:9000", "/bucket/a b+c~d(e)'f!g*h:i@j&k=l,m;n/\xe6\x96\x87.ltx", { { 0 } },
+		{ LTX_TIME },
 	  W_SUM, NULL, "c1827bd7dcc28d20f37daa6644eae88c2d457ad1921ad1f41ef070f0a32c46b1" },
 	{ "P5", "GET", NULL, "/test.txt", { { 0 } }, { { "x-amz-security-token", "FwoGZXIvYXdzEXAMPLE//+TOKEN==" } },
 	  SIGV4_EMPTY_SHA256, NULL, "17a8ecdeed65c4c7281dcdec05f7004268fb20821bf1a19a916d2b43849e6758" },
@@ -105,7 +106,8 @@ static void build(struct built *b, const struct vector *v)
 	sigv4_escape(&b->path, v->path, true);
 	b->rq = (struct sigv4_request){ .method = v->method, .path = buf_text(&b->path), .query = buf_text(&b->query),
 		.fields = b->fields, .field_count = n, .payload = b->payload, .time_s = WHEN,
-		.region = v->region ? v->region : "us-east-1", .service = "s3", .access_key_id = AKID, .secret = SECRET };
+		.region = v->region ? v->region : "us-east-1", .service = "s3", .access_key_id = AKID,
+		.secret = SECRET };
 	sigv4_canonical(&b->canonical, &b->rq);
 	sigv4_signature(&key, &b->rq, buf_text(&b->canonical), b->canonical.len, b->signature);
 	sigv4_authorization(&b->authorization, &key, &b->rq);
@@ -152,7 +154,8 @@ TEST(presigned)
 {
 	struct vector v = { "A5", "GET", NULL, "/test.txt", { { 0 } }, { { 0 } }, SIGV4_UNSIGNED_PAYLOAD, NULL, "" };
 	struct sigv4_pair pairs[] = { { "X-Amz-Algorithm", "AWS4-HMAC-SHA256" },
-		{ "X-Amz-Credential", AKID "/20130524/us-east-1/s3/aws4_request" }, { "X-Amz-Date", "20130524T000000Z" },
+		{ "X-Amz-Credential", AKID "/20130524/us-east-1/s3/aws4_request" },
+		{ "X-Amz-Date", "20130524T000000Z" },
 		{ "X-Amz-SignedHeaders", "host" }, { "X-Amz-Expires", "86400" } };
 	struct sigv4_pair host = { "host", "examplebucket.s3.amazonaws.com" };
 	struct sigv4_key key = { .valid = false };
@@ -177,7 +180,8 @@ static const char *link_of_chain(const uint8_t *key, const char *kind, const cha
 	uint8_t sum[SHA256_SIZE];
 	char text[1024];
 
-	snprintf(text, sizeof(text), "%s\n20130524T000000Z\n20130524/us-east-1/s3/aws4_request\n%s\n%s", kind, before, rest);
+	snprintf(text, sizeof(text), "%s\n20130524T000000Z\n20130524/us-east-1/s3/aws4_request\n%s\n%s", kind, before,
+	         rest);
 	hmac_sha256(key, SHA256_SIZE, text, strlen(text), sum);
 	return sha256_hex(out, sum);
 }
@@ -195,10 +199,12 @@ static const char *chunk_of(const uint8_t *key, const char *before, size_t n)
 /* A6, A7: bodies in chunks are not what we send, but their seeds are requests and their keys ours. */
 TEST(chunked_examples)
 {
-	static const struct vector seed6 = { "A6", "PUT", "s3.amazonaws.com", "/examplebucket/chunkObject.txt", { { 0 } },
+	static const struct vector seed6 = { "A6", "PUT", "s3.amazonaws.com", "/examplebucket/chunkObject.txt",
+		{ { 0 } },
 		{ { "content-encoding", "aws-chunked" }, { "x-amz-decoded-content-length", "66560" },
 		  { "x-amz-storage-class", "REDUCED_REDUNDANCY" } }, "STREAMING-AWS4-HMAC-SHA256-PAYLOAD", NULL, "" };
-	static const struct vector seed7 = { "A7", "PUT", "s3.amazonaws.com", "/examplebucket/chunkObject.txt", { { 0 } },
+	static const struct vector seed7 = { "A7", "PUT", "s3.amazonaws.com", "/examplebucket/chunkObject.txt",
+		{ { 0 } },
 		{ { "content-encoding", "aws-chunked" }, { "x-amz-decoded-content-length", "66560" },
 		  { "x-amz-storage-class", "REDUCED_REDUNDANCY" }, { "x-amz-trailer", "x-amz-checksum-crc32c" } },
 		"STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER", NULL, "" };
@@ -221,7 +227,8 @@ TEST(chunked_examples)
 		build(&b, which == 0 ? &seed6 : &seed7);
 		if (which == 0) { /* the documentation's example signs the length too, which we never do */
 			struct buf c = { .data = NULL };
-			const char *text = buf_text(&b.canonical), *at = strstr(text, "host:"), *names = strstr(text, "host;");
+			const char *text = buf_text(&b.canonical), *at = strstr(text, "host:"),
+				*names = strstr(text, "host;");
 
 			buf_append(&c, text, (size_t)(at - text));
 			buf_str(&c, "content-length:66824\n");
@@ -270,7 +277,8 @@ TEST(key_chain_and_cache)
 /* "a=1" comes before "a-b" only after escaping and with '=' as a separator of its own. */
 TEST(queries_are_sorted_by_their_escaped_form)
 {
-	struct sigv4_pair pairs[] = { { "b", "\xc3\xa4" }, { "a-b", "" }, { "a", "2" }, { "a", "1+1 /" }, { "A", "%" } };
+	struct sigv4_pair pairs[] = { { "b", "\xc3\xa4" }, { "a-b", "" }, { "a", "2" }, { "a", "1+1 /" },
+		{ "A", "%" } };
 	struct buf out = { .data = NULL };
 
 	sigv4_query(&out, pairs, 5);
@@ -282,8 +290,10 @@ TEST(queries_are_sorted_by_their_escaped_form)
 
 TEST(fields_are_trimmed_joined_and_chosen)
 {
-	static const struct sigv4_pair fields[] = { { "x-amz-b", "  two   words\t" }, { "host", "h" }, { "x-amz-a", "1" },
-		{ "x-amz-b", "more" }, { "content-length", "5" }, { "expect", "100-continue" }, { "accept-encoding", "gzip" } };
+	static const struct sigv4_pair fields[] = { { "x-amz-b", "  two   words\t" }, { "host", "h" },
+		{ "x-amz-a", "1" },
+		{ "x-amz-b", "more" }, { "content-length", "5" }, { "expect", "100-continue" },
+		{ "accept-encoding", "gzip" } };
 	const struct sigv4_request rq = { .method = "GET", .path = "/", .query = "", .fields = fields, .field_count = 7,
 		.payload = "p" };
 	struct buf out = { .data = NULL };

@@ -46,7 +46,8 @@ static void answer_get(struct wire *w, bool stalls)
 	char head[300];
 
 	sscanf(strcasestr(w->head, "\r\nrange: bytes=") + 15, "%llu-%llu", &first, &last);
-	snprintf(head, sizeof(head), "HTTP/1.1 206 X\r\nETag: \"e\"\r\nContent-Range: bytes %llu-%llu/%d\r\nContent-Length: %llu\r\n\r\n",
+	snprintf(head, sizeof(head), "HTTP/1.1 206 X\r\nETag: \"e\"\r\nContent-Range: bytes "
+	         "%llu-%llu/%d\r\nContent-Length: %llu\r\n\r\n",
 	         first, last, OBJECT_SIZE, last - first + 1);
 	if (stalls && stall.head) {
 		wire_say(w, stall.head);
@@ -100,7 +101,8 @@ static int begin(const char *head, size_t body, int times)
 	if (served_start(&server) != 0)
 		return -1;
 	snprintf(url, sizeof(url), "s3://bkt/p?region=us-east-1&endpoint=http://127.0.0.1:%d", server.port);
-	if (s3_settings_make(&(struct s3_given){ .url = url, .access_key_id = "key", .secret_access_key = "secret" }, &s, &e) != 0)
+	if (s3_settings_make(&(struct s3_given){ .url = url, .access_key_id = "key", .secret_access_key = "secret" },
+	                     &s, &e) != 0)
 		return -1;
 	rc = s3_client_open(&s, NULL, &client, &e);
 	s3_settings_free(&s);
@@ -191,7 +193,8 @@ static int put(int64_t size)
  * the socket. */
 TEST(writes_heal)
 {
-	static const struct { int64_t size; bool unread; } cases[] = { { 1000, false }, { PUT_SIZE, false }, { PUT_SIZE, true } };
+	static const struct { int64_t size; bool unread; } cases[] = { { 1000, false }, { PUT_SIZE, false },
+		{ PUT_SIZE, true } };
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		CHECK_OK(begin("", 0, 2), &e);

@@ -69,7 +69,8 @@ TEST(documents)
 	static const struct { const char *xml, *want; } rows[] = {
 		{ "<a/>", "a(a=)" },
 		{ "<a>x</a>", "a(a=x)" },
-		{ "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<a><b>1</b><c/> <b>2</b></a>\n", "a(b(b=1)c(c=)b(b=2)a=)" },
+		{ "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<a><b>1</b><c/> <b>2</b></a>\n",
+			"a(b(b=1)c(c=)b(b=2)a=)" },
 		{ "\xef\xbb\xbf<a/>", "a(a=)" },
 		{ "\r\n\t <a/>", "a(a=)" },
 		{ "<s:a xmlns:s=\"u>/\" b='\"'><s:b>x</s:b></s:a>", "a(b(b=x)a=)" },
@@ -116,7 +117,8 @@ TEST(defects)
 		{ "<a <b/>", "!malformed XML: a tag inside a tag" },
 		{ "<![CDATA[x]]>", "!malformed XML: a document type declaration" },
 		{ "<a><!-x--></a>", "a(!malformed XML: an unexpected declaration" },
-		{ "<1><2><3><4><5><6><7><8><9>", "1(2(3(4(5(6(7(8(!malformed XML: elements too deep inside each other" },
+		{ "<1><2><3><4><5><6><7><8><9>", "1(2(3(4(5(6(7(8(!malformed XML: elements too deep inside each "
+			"other" },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)

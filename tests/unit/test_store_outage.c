@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_store_outage.c - an hour without network, in simulated time, with everything real but the clock: engine, store, S3
- * client, connections. Applications write on; the tries are few; afterwards nothing is missing, and nothing was sent twice.
+ * test_store_outage.c - an hour without network, in simulated time, with everything real but the clock: engine, store,
+ * S3 client, connections. Applications write on; the tries are few; afterwards nothing is missing, and nothing was sent
+ * twice.
  */
 #include "lib/os/clock.h"
 #include "lib/os/fault.h"
