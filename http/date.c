@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* The Date field of an answer (RFC 9110 §5.6.7). */
-#include <stdio.h>
 #include <string.h>
 
 #include "http/date.h"
@@ -68,7 +67,11 @@ char *http_date(char out[HTTP_DATE_SIZE], int64_t ms)
 
 	text_time_s(t, ms);
 	month = (t[5] - '0') * 10 + (t[6] - '0');
-	(void)snprintf(out, HTTP_DATE_SIZE, "%.3s, %.2s %.3s %.4s %.8s GMT", days + ms / 86400000 % 7 * 3, t + 8,
-	               months + (month - 1) * 3, t, t + 11);
+	memcpy(out, "Thu, 01 Jan 1970 00:00:00 GMT", HTTP_DATE_SIZE);
+	memcpy(out, days + ms / 86400000 % 7 * 3, 3);
+	memcpy(out + 5, t + 8, 2);
+	memcpy(out + 8, months + (month - 1) * 3, 3);
+	memcpy(out + 12, t, 4);
+	memcpy(out + 17, t + 11, 8);
 	return out;
 }

@@ -46,8 +46,8 @@ void json_quote(struct buf *out, const char *value);
 
 /*
  * A whole document in memory becomes an array of nodes in document order (no recursion, no pointers): a container is
- * followed by its children, node.skip leads behind it. Strings are decoded to UTF-8 (bad surrogates and bad UTF-8 become
- * U+FFFD as in Go); a string with an embedded U+0000 keeps its length. Numbers keep their text.
+ * followed by its children, node.skip leads behind it. Strings are decoded to UTF-8 (bad surrogates and bad UTF-8
+ * become U+FFFD as in Go); a string with an embedded U+0000 keeps its length. Numbers keep their text.
  */
 enum json_type { JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
 
@@ -73,8 +73,8 @@ enum { JSON_INPUT_MAX = 16 << 20, JSON_READ_DEPTH_MAX = 1000, JSON_NODES_MAX = 1
 /*
  * Parses the first JSON value of bytes[0 … n); what follows it is left (doc.used). ERR_INVALID with Go's wording: "EOF"
  * (empty), "unexpected EOF", "invalid character 'p' looking for beginning of object key string"; ERR_LIMIT beyond the
- * bounds above. err.sys is 1 when more input could still complete it. *d need not be initialised; it must be freed after
- * a success only, and does not refer to bytes.
+ * bounds above. err.sys is 1 when more input could still complete it. *d need not be initialised; it must be freed
+ * after a success only, and does not refer to bytes.
  */
 int json_parse(struct json_doc *d, const char *bytes, size_t n, struct err *e);
 void json_doc_free(struct json_doc *d);

@@ -15,7 +15,7 @@
 struct s3_address {
 	struct http_url url; /* where to connect */
 	char *host;          /* the Host field: with the port unless it is the scheme's own */
-	char *base;          /* escaped path before the key: base path, and the bucket in path style; no slash at its end */
+	char *base;          /* escaped path before the key: base path, bucket in path style; no slash at its end */
 };
 
 /* region must not be NULL. Reads AWS_USE_DUALSTACK_ENDPOINT and AWS_USE_FIPS_ENDPOINT. */

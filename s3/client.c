@@ -9,8 +9,8 @@
 #include "s3/internal.h"
 
 /*
- * The clients of this process. A registry, because those who open replicas (a daemon's databases, one by one, as they are
- * found) know nothing of each other.
+ * The clients of this process. A registry, because those who open replicas (a daemon's databases, one by one, as they
+ * are found) know nothing of each other.
  */
 static struct {
 	pthread_mutex_t lock;

@@ -24,7 +24,7 @@ struct s3_client;
 /* One request, after it has ended; each attempt is one. */
 struct s3_request_end {
 	const char *operation; /* "PutObject" */
-	int64_t us;            /* from its beginning to the end of the answer's head, or of what was read of it so far */
+	int64_t us;            /* to the end of the answer's head, or of what was read of it so far */
 	int status;            /* of HTTP; 0 = no answer */
 	const char *code;      /* of a refusal; "" = none */
 	int64_t sent, received; /* bytes of bodies */
@@ -66,9 +66,9 @@ struct s3_reply {
 };
 
 /*
- * take (may be NULL) reads the answer of a success (2xx) and returns 0 or -1. It may be called several times: it must begin
- * anew each time. ERR_UNAVAILABLE from it (broken off) leads to another attempt, ERR_CORRUPT to one more; if it fills
- * reply->error.code (an <Error> under status 200), that decides. Without take the answer's body is left for
+ * take (may be NULL) reads the answer of a success (2xx) and returns 0 or -1. It may be called several times: it must
+ * begin anew each time. ERR_UNAVAILABLE from it (broken off) leads to another attempt, ERR_CORRUPT to one more; if it
+ * fills reply->error.code (an <Error> under status 200), that decides. Without take the answer's body is left for
  * s3_reply_read(), and s3_reply_end() must follow.
  */
 typedef int s3_take_fn(void *ctx, struct s3_reply *r, struct err *e);

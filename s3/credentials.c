@@ -230,7 +230,7 @@ static int fetch(struct s3_credentials *c, const atomic_bool *cancel, bool must,
 		before = NULL;
 		rc = 0;
 	} else if (!must && before && is_of_instance(before)) {
-		/* Metadata that fails to answer has often only that: Amazon's tools go on with the old keys for a while. */
+		/* Metadata may fail for a while; Amazon's tools go on with the old keys meanwhile. */
 		c->not_before_ms = mono_ms() + EXTEND_MIN_MS + os_mono_us() % (2 * EXTEND_MIN_MS);
 		before = NULL;
 		rc = 0;

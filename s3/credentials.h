@@ -2,9 +2,10 @@
 /*
  * credentials.h - the keys that requests are signed with (s3.md §2).
  *
- * Given keys, or the chain of Amazon's tools: environment, web identity, shared files with profiles (static keys, roles,
- * a process), container, instance metadata. Keys that expire are fetched anew five minutes before; one thread does so,
- * the others wait for it. Shared files are read again when they change. Nothing of a secret reaches a message or a log.
+ * Given keys, or the chain of Amazon's tools: environment, web identity, shared files with profiles (static keys,
+ * roles, a process), container, instance metadata. Keys that expire are fetched anew five minutes before; one thread
+ * does so, the others wait for it. Shared files are read again when they change. Nothing of a secret reaches a message
+ * or a log.
  *
  * Any thread. Functions may block on files and network; `cancel` (may be NULL) ends that within 100 ms.
  */

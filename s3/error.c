@@ -155,7 +155,8 @@ const char *s3_error_hint(const struct s3_error *x, const struct s3_subject *abo
 {
 	static const struct { const char *code, *hint; } hints[] = {
 		{ "InvalidAccessKeyId",
-			"this key is unknown to the endpoint: check access-key-id, LITESTREAM_ACCESS_KEY_ID and endpoint" },
+			"this key is unknown to the endpoint: check access-key-id, LITESTREAM_ACCESS_KEY_ID and "
+		  "endpoint" },
 		{ "SignatureDoesNotMatch",
 			"wrong secret key, stray blanks around it, a proxy that rewrites requests, or "
 		  "sign-payload=false where payloads must be signed" },
@@ -186,7 +187,8 @@ const char *s3_error_hint(const struct s3_error *x, const struct s3_subject *abo
 			return hints[i].hint;
 	}
 	if (x->status == 404 && strcmp(x->code, "NoSuchKey") != 0 && !reads)
-		return "check the endpoint, with its base path if it has one (Supabase: /storage/v1/s3), and the bucket";
+		return "check the endpoint, with its base path if it has one (Supabase: /storage/v1/s3), and the "
+		       "bucket";
 	return NULL;
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * error.h - what a server's refusal means: whether trying again may help, and one sentence for the user (s3.md §5.7, §6).
+ * error.h - what a refusal means: whether trying again may help, and one sentence for the user (s3.md §5.7, §6).
  *
- * The sentence names the operation, the key, the bucket, the code and, where one is known, what to do about it. Texts of
- * servers are cut, and bytes that are no text are replaced. Pure; any thread.
+ * The sentence names the operation, the key, the bucket, the code and, where one is known, what to do about it. Texts
+ * of servers are cut, and bytes that are no text are replaced. Pure; any thread.
  */
 #ifndef RIVULET_S3_ERROR_H
 #define RIVULET_S3_ERROR_H
@@ -27,7 +27,7 @@ struct s3_error {
 
 /* For answers without a body that says more: the code is the status in words ("NotFound"). */
 void s3_error_from_status(struct s3_error *out, int status);
-/* Adds what <Error> says. x has just given XML_START of the root, whatever its name: one that is no Error adds nothing. */
+/* Adds what <Error> says. x has just given XML_START of the root, whatever its name: no Error adds nothing. */
 int s3_error_take(struct s3_error *out, struct xml *x, struct err *e);
 /* Copies text into one of the fields above: cut, and with "?" for what is not to be printed. */
 void s3_error_text(char *out, size_t cap, const char *text);

@@ -180,7 +180,8 @@ static int refuse_server(const struct s3_lease *l, struct err *e)
 {
 	return err_set(e, ERR_INVALID,
 	               "s3: lock %s (bucket %s): the endpoint does not guard writes by conditions (If-Match, "
-	               "If-None-Match), so `lease: true` cannot keep a second writer out", l->key, l->c->settings.bucket);
+	               "If-None-Match), so `lease: true` cannot keep a second writer out",
+	               l->key, l->c->settings.bucket);
 }
 
 /* Both conditions must be refused now that the object is there and is another than that. 0 = they are. */

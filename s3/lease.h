@@ -19,8 +19,8 @@ int s3_lease_create(struct s3_client *c, const char *prefix, struct s3_lease **o
 void s3_lease_free(struct s3_lease *l); /* gives nothing back */
 
 /*
- * Takes the lock for owner (*fresh), or prolongs it, for ttl_ms from now. *until_ms (monotonic): it is ours until then at
- * least. What has lapsed is prolonged too, if nobody else has had it since.
+ * Takes the lock for owner (*fresh), or prolongs it, for ttl_ms from now. *until_ms (monotonic): it is ours until then
+ * at least. What has lapsed is prolonged too, if nobody else has had it since.
  * ERR_BUSY: another has it, or took it from us. ERR_INVALID: the server cannot guard it. Else: not known, ask again.
  */
 int s3_lease_hold(struct s3_lease *l, const char *owner, int64_t ttl_ms, const atomic_bool *cancel, bool *fresh,

@@ -213,7 +213,7 @@ int s3_list(struct s3_client *c, const struct s3_list *l, const atomic_bool *can
 		w.token = NULL;
 		if (rc != 0 || !w.truncated)
 			break;
-		/* Every cycle of tokens comes back to the milestone some day: it is set anew after 1, 2, 4, 8 … pages. */
+		/* Every cycle of tokens comes back to the milestone some day: set anew after 1, 2, 4, 8 … pages. */
 		if (milestone && strcmp(token, milestone) == 0)
 			rc = err_set(e, ERR_CORRUPT, "s3: list %s: the server gives the same page again and again",
 			             l->prefix);

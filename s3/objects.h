@@ -34,7 +34,7 @@ struct s3_list {
 	void (*page)(void *ctx, bool again);
 	void *ctx;
 };
-/* A list that does not hold together (cut short without a token, endless, no list at all) is an error, never "empty". */
+/* A list that does not hold together (cut short without a token, endless, no list) is an error, never "empty". */
 int s3_list(struct s3_client *c, const struct s3_list *l, const atomic_bool *cancel, struct err *e);
 
 /* ---- read ---- */

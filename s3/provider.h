@@ -31,7 +31,7 @@ enum s3_provider s3_provider_of(const char *endpoint);
 bool s3_endpoint_is_local(const char *endpoint);
 /* The endpoint with a scheme in front; "" stays "". */
 void s3_endpoint_with_scheme(struct buf *out, const char *endpoint);
-/* The region that an endpoint's host names ("s3.fr-par.scw.cloud": "fr-par"); nothing is appended where it names none. */
+/* The region that an endpoint's host names ("s3.fr-par.scw.cloud": "fr-par"); nothing where it names none. */
 void s3_endpoint_region(struct buf *out, const char *endpoint);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Ranged reads. A small range is fetched whole, so that a merge of many files holds no connections; a large one streams in
- * ranges that grow, so that few requests are needed and an abandoned one costs little.
+ * Ranged reads. A small range is fetched whole, so that a merge of many files holds no connections; a large one streams
+ * in ranges that grow, so that few requests are needed and an abandoned one costs little.
  */
 #include <assert.h>
 #include <stdio.h>
@@ -85,7 +85,8 @@ static int skip_bytes(struct s3_reply *r, int64_t n, struct err *e)
 static void note_no_ranges(const struct s3_reader *s)
 {
 	if (!atomic_exchange_explicit(&s->c->no_ranges, true, memory_order_relaxed))
-		log_warn("server ignores ranges: objects are read from their beginning", LS("bucket", s->c->settings.bucket));
+		log_warn("server ignores ranges: objects are read from their beginning",
+		         LS("bucket", s->c->settings.bucket));
 }
 
 /* Checks that the answer is the range that was asked for, of the object that was listed. */

@@ -24,7 +24,8 @@ enum { S3_PART_MIN = 5 << 20, S3_PARTS_MAX = 10000, S3_CONCURRENCY_DEFAULT = 5, 
 struct s3_given {
 	const char *url, *path, *relative;
 	const char *bucket, *region, *endpoint, *access_key_id, *secret_access_key, *session_token, *storage_class;
-	const char *sse_customer_algorithm, *sse_customer_key, *sse_customer_key_path, *sse_customer_key_md5, *sse_kms_key_id;
+	const char *sse_customer_algorithm, *sse_customer_key, *sse_customer_key_path, *sse_customer_key_md5;
+	const char *sse_kms_key_id;
 	enum s3_tri force_path_style, sign_payload, require_content_md5, skip_verify;
 	int64_t part_size, concurrency;
 	bool registering; /* messages end in "replica URL" */
@@ -43,8 +44,8 @@ struct s3_settings {
 	char *sse_key, *sse_key_md5;            /* base64; NULL = none */
 	char *access_key_id, *secret_access_key, *session_token; /* NULL = the chain of credentials */
 	/*
-	 * A sentence about what can never work, although it may be accepted as a setting (a bad SSE key, an access point with
-	 * path style): every operation fails with it. NULL = none.
+	 * A sentence about what can never work, although it may be accepted as a setting (a bad SSE key, an access
+	 * point with path style): every operation fails with it. NULL = none.
 	 */
 	char *problem;
 	struct buf warnings; /* sentences, each with a line end */

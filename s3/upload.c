@@ -327,7 +327,8 @@ void s3_multipart_abort(struct s3_multipart *m)
 	if (http_client_create(&o, &quick, &why) == 0) {
 		call.http = quick;
 		if (s3_call(m->c, &call, s3_take_nothing, NULL, &r, &why) != 0 && r.error.status != 404)
-			log_warn("s3: an upload was left unfinished: its parts stay until a lifecycle rule removes them",
+			log_warn("s3: an upload was left unfinished: its parts stay until a lifecycle rule removes "
+			         "them",
 			         LS("bucket", m->c->settings.bucket), LS("key", m->key), LS("error", why.text));
 		http_client_free(quick);
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * metrics.h - the text that Prometheus scrapes (control.md §6): families sorted by name, each with HELP and TYPE, samples
- * sorted by labels. A family without a sample is left out.
+ * metrics.h - the text that Prometheus scrapes (control.md §6): families sorted by name, each with HELP and TYPE,
+ * samples sorted by labels. A family without a sample is left out.
  *
  * go_* are there for dashboards that were made for Litestream: the few that mean something in a program without a Go
  * runtime, their HELP saying what is measured. The rest is left out rather than invented.

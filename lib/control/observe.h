@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * observe.h - what is only looked at, as routes of the control room: the page (/), /metrics and /debug/pprof/. The loop's
- * thread.
+ * observe.h - what is only looked at, as routes of the control room: the page (/), /metrics and /debug/pprof/. The
+ * loop's thread.
  */
 #ifndef RIVULET_CONTROL_OBSERVE_H
 #define RIVULET_CONTROL_OBSERVE_H

@@ -16,7 +16,7 @@ const char *page_fields(void)
 {
 	return "Content-Type: text/html; charset=utf-8\r\n"
 	       "Content-Security-Policy: default-src 'none'; "
-	       "script-src 'sha256-BGc0TDcLDVj9dgan/g4oSo2e+tFipYNwSo9RUEzuxsk='; "
+	       "script-src 'sha256-zGoWTJBQ0EdjZLYy//qyYNepB0Om7mdw1xnFKS5FzS8='; "
 	       "style-src 'sha256-l1pHfmVQ++9rgUlhu7Q7flfG3XMU5/n5G+iuFf5IGTg='; "
 	       "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n"
 	       "X-Content-Type-Options: nosniff\r\n"

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "lib/os/clock.h"
+#include "lib/os/fault.h"
 #include "lib/os/point.h"
 
 enum { CANCEL_LOOK_MS = 100 };
@@ -35,6 +36,11 @@ enum os_wait_end os_net_poll(struct pollfd *fds, int count, const struct os_wait
 			return OS_WAIT_READY;
 		if (rc == 0 && left_ms == 0)
 			return OS_WAIT_TIME;
+#ifdef OS_FAULTS
+		/* A simulated clock goes on while we wait, as it does while we sleep. */
+		if (rc == 0 && os_fault_clock_now(NULL, NULL))
+			os_fault_clock_advance((int64_t)slice * 1000);
+#endif
 	}
 }
 

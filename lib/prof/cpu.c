@@ -2,9 +2,9 @@
 /*
  * cpu.c - samples of CPU time on their way from the signal handler to a set.
  *
- * The handler, on whatever thread, takes a place in a ring and fills it; the loop empties the ring ten times a second. A
- * full ring loses samples and says so. The timer is the process's, and the kernel keeps one signal of a kind waiting, so
- * that no more than some hundred come in between, however many threads there are.
+ * The handler, on whatever thread, takes a place in a ring and fills it; the loop empties the ring ten times a second.
+ * A full ring loses samples and says so. The timer is the process's, and the kernel keeps one signal of a kind
+ * waiting, so that no more than some hundred come in between, however many threads there are.
  */
 #include <stdatomic.h>
 

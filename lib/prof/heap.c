@@ -6,8 +6,8 @@
  * and size are noted, and its address, so that its end is noted too. The distances are drawn at random with a mean of
  * RATE, so a block of n bytes is a sample with the probability 1 - e^(-n/RATE), and figures are scaled up by that.
  *
- * The tables are fixed. Blocks that are alive stand in buckets of one cache line, so that free() looks at one line; what
- * finds no place there is not sampled.
+ * The tables are fixed. Blocks that are alive stand in buckets of one cache line, so that free() looks at one line;
+ * what finds no place there is not sampled.
  */
 #include <pthread.h>
 #include <stdatomic.h>

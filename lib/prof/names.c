@@ -2,9 +2,9 @@
 /*
  * names.c - names of functions in a stripped program.
  *
- * The build puts a section behind the file that nothing loads (scripts/names): gzip around lines "DELTA NAME\n", sorted by
- * address, DELTA being the hexadecimal distance of the link address to the one of the line before. It costs some 17 KB of
- * the file, and memory only while a profile is written. What it says is checked like any file's content.
+ * The build puts a section behind the file that nothing loads (scripts/names): gzip around lines "DELTA NAME\n",
+ * sorted by address, DELTA being the hexadecimal distance of the link address to the one of the line before. It costs
+ * some 17 KB of the file, and memory only while a profile is written. What it says is checked like any file's content.
  */
 #include <elf.h>
 #include <fcntl.h>

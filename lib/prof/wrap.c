@@ -2,7 +2,8 @@
 /*
  * wrap.c - the allocator as the shipped program calls it (linked with --wrap): heap.c learns of each block.
  *
- * Everything is in front of the C library's own functions; its inner calls (calloc's of malloc, strdup's) come by here too.
+ * Everything is in front of the C library's own functions; its inner calls (calloc's of malloc, strdup's) come by here
+ * too.
  */
 #include <stdlib.h>
 

@@ -2,12 +2,13 @@
 /*
  * hold.h - keeps the lock of a replica's place, so that nobody else writes there (`lease: true`; s3.md §3.9).
  *
- * Who is about to write asks replica_hold_keep(), which costs nothing while the lock is ours for long enough. It is taken
- * for REPLICA_HOLD_MS and prolonged after a third of it. What takes longer than that to write needs somebody beside it
- * who asks at replica_hold_due_us(), and who ends it at replica_hold_until_us() if that was in vain.
+ * Who is about to write asks replica_hold_keep(), which costs nothing while the lock is ours for long enough. It is
+ * taken for REPLICA_HOLD_MS and prolonged after a third of it. What takes longer than that to write needs somebody
+ * beside it who asks at replica_hold_due_us(), and who ends it at replica_hold_until_us() if that was in vain.
  *
  * When nobody asks any more the lock lapses: a replica at rest costs no request, and is anybody's. Whoever then asks
- * first has it, and it shows whether another has had it in between. Any thread; calls wait for each other and the server.
+ * first has it, and it shows whether another has had it in between. Any thread; calls wait for each other and the
+ * server.
  */
 #ifndef RIVULET_REPLICA_HOLD_H
 #define RIVULET_REPLICA_HOLD_H
@@ -25,8 +26,8 @@ int replica_hold_create(struct replica *r, struct replica_hold **out, struct err
 void replica_hold_free(struct replica_hold *h); /* gives nothing back */
 
 /*
- * Makes sure that the lock is ours. ERR_BUSY (another has it), ERR_INVALID (the server cannot do this), or it is not known:
- * nothing may be written.
+ * Makes sure that the lock is ours. ERR_BUSY (another has it), ERR_INVALID (the server cannot do this), or it is not
+ * known: nothing may be written.
  */
 int replica_hold_keep(struct replica_hold *h, struct err *e);
 /* How often it was taken, not counting how often prolonged: between two terms another may have written there. */

@@ -67,8 +67,8 @@ struct replica_ops {
 	 */
 	int (*put)(struct replica *r, const struct replica_item *item, const char *staged_path, struct err *e);
 	/*
-	 * As put, but as a stream: for what is too large to be staged (snapshots). item->created_ms counts, its size does not.
-	 * Memory and spool stay bounded, whatever is written.
+	 * As put, but as a stream: for what is too large to be staged (snapshots). item->created_ms counts, its size does
+	 * not. Memory and spool stay bounded, whatever is written.
 	 */
 	int (*create)(struct replica *r, const struct replica_item *item, struct replica_writer **writer, struct err *e);
 	/* All levels at once, where the kind can do that with fewer requests; NULL: replica_list_levels asks level by level. */
@@ -78,17 +78,18 @@ struct replica_ops {
 	/*
 	 * Optional (NULL: the kind cannot keep others out): takes the lock of this place for `owner`, or keeps it, for
 	 * lease_ms from now (s3.md §3.9). To be called again well before *until_ms (monotonic, os_mono_us() / 1000): from
-	 * then on another may have it. *fresh: it was taken; not: nobody else has had it since it was last ours. ERR_BUSY: another holds it ("… held by OWNER until TIME"), or has taken it from us;
-	 * what is being written must stop. ERR_INVALID: the server cannot do this, and never will.
+	 * then on another may have it. *fresh: it was taken; not: nobody else has had it since it was last ours. ERR_BUSY:
+	 * another holds it ("… held by OWNER until TIME"), or has taken it from us; what is being written must stop.
+	 * ERR_INVALID: the server cannot do this, and never will.
 	 */
 	int (*hold)(struct replica *r, const char *owner, int64_t lease_ms, bool *fresh, int64_t *until_ms, struct err *e);
 	/* Gives the lock back, if we have it. */
 	int (*let_go)(struct replica *r, struct err *e);
 	/*
-	 * What lies at the replica's place beside LTX files, for reading backups of Litestream v0.3 (generations/…). Both are
-	 * NULL where a kind cannot hold any. visit_folder gives the names in a folder ("generations/X/wal"), in any order; one
-	 * that does not exist holds nothing. open_path opens an object by its name below the replica's place, from offset to
-	 * its end; ERR_NOT_FOUND.
+	 * What lies at the replica's place beside LTX files, for reading backups of Litestream v0.3 (generations/…). Both
+	 * are NULL where a kind cannot hold any. visit_folder gives the names in a folder ("generations/X/wal"), in any
+	 * order; one that does not exist holds nothing. open_path opens an object by its name below the replica's place,
+	 * from offset to its end; ERR_NOT_FOUND.
 	 */
 	int (*visit_folder)(struct replica *r, const char *folder, replica_visit *visit, void *ctx, struct err *e);
 	int (*open_path)(struct replica *r, const char *path, int64_t offset, struct replica_reader **reader, struct err *e);
@@ -141,17 +142,17 @@ const char *replica_path(const struct replica *r);
 void replica_log_target(const struct replica *r, int64_t sync_interval_ms);
 
 /*
- * Replicas share connections and keep them for the next use. This closes what none has used for a minute and returns when
- * (os_mono_us() time) there will be more to close; INT64_MAX = nothing is open. Any thread; does not wait.
+ * Replicas share connections and keep them for the next use. This closes what none has used for a minute and returns
+ * when (os_mono_us() time) there will be more to close; INT64_MAX = nothing is open. Any thread; does not wait.
  */
 int64_t replica_sweep(void);
 
 /* All levels from..to, sorted; the list is emptied first. */
 int replica_list_levels(struct replica *r, int from, int to, bool exact_times, struct replica_list *out, struct err *e);
 /*
- * A start needs to know twice what lies there: for the next TXID, and for the manifest. The first hands its whole sorted
- * list on (and has none any more); the second takes it, once, within seconds; false = there is none. Not where a lock
- * is asked for: another may write until it is ours.
+ * A start needs to know twice what lies there: for the next TXID, and for the manifest. The first hands its whole
+ * sorted list on (and has none any more); the second takes it, once, within seconds; false = there is none. Not where
+ * a lock is asked for: another may write until it is ours.
  */
 void replica_listing_keep(struct replica *r, struct replica_list *all);
 bool replica_listing_take(struct replica *r, struct replica_list *all);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * settings.h - everything that may be said about where a replica lies, whoever says it: a configuration file, a command
- * line, or a client of the control socket. One struct, one interpreter: replica_open() in lib/replica/open.c checks what
- * is common (control.md §4.8-4.10) and gives the struct to the kind that it names.
+ * line, or a client of the control socket. One struct, one interpreter: replica_open() in lib/replica/open.c checks
+ * what is common (control.md §4.8-4.10) and gives the struct to the kind that it names.
  *
- * Strings are borrowed and may be NULL (= not given); whoever opens copies what it keeps. Sources: control.md §4.8, §4.9;
- * s3.md §1.3-1.6, §2.1. Keys of kinds that are not built are kept here too, so that a configuration file holds no
- * surprise: replica_open() then fails with one sentence that names the kind.
+ * Strings are borrowed and may be NULL (= not given); whoever opens copies what it keeps. Sources: control.md §4.8,
+ * §4.9; s3.md §1.3-1.6, §2.1. Keys of kinds that are not built are kept here too, so that a configuration file holds
+ * no surprise: replica_open() then fails with one sentence that names the kind.
  */
 #ifndef RIVULET_REPLICA_SETTINGS_H
 #define RIVULET_REPLICA_SETTINGS_H
@@ -23,8 +23,8 @@ struct replica_settings {
 	const char *path; /* a folder, or the prefix of the keys */
 	const char *name; /* for `restore -replica NAME`; NULL = the type */
 	/*
-	 * Where the URL form is used by a directory entry (dbs[].dir): the database's path below it, appended to the path of
-	 * the URL (before its query) or to `path`. NULL = nothing.
+	 * Where the URL form is used by a directory entry (dbs[].dir): the database's path below it, appended to the path
+	 * of the URL (before its query) or to `path`. NULL = nothing.
 	 */
 	const char *relative;
 

@@ -3,8 +3,8 @@
  * stats.h - what the replicas of this process were asked to do: counters by kind and operation, for the metrics
  * (control.md §6.2, litestream_replica_operation_*).
  *
- * One table for the process, because the metrics sum over all databases and outlive each of them. Any thread; noting is a
- * few atomic additions (a failure takes a lock).
+ * One table for the process, because the metrics sum over all databases and outlive each of them. Any thread; noting
+ * is a few atomic additions (a failure takes a lock).
  */
 #ifndef RIVULET_REPLICA_STATS_H
 #define RIVULET_REPLICA_STATS_H

@@ -3,9 +3,9 @@
  * dormant.c - letting go of a database that nobody writes to, and taking it up again.
  *
  * A database at rest has no connection, no descriptor, no lock, no timer of its own; what remains is a watch on its WAL
- * and its share in the watch on its folder. That is enough only where events can be had. What lies between letting go and
- * taking up is settled by lib/db (rest.c, prove.c). Where that ends in a full copy, the application is one that opens,
- * writes and closes at once: such a database is kept open for a day, then two, and so on.
+ * and its share in the watch on its folder. That is enough only where events can be had. What lies between letting go
+ * and taking up is settled by lib/db (rest.c, prove.c). Where that ends in a full copy, the application is one that
+ * opens, writes and closes at once: such a database is kept open for a day, then two, and so on.
  *
  * The order everywhere: first the watch is armed, then the files are looked at, so nothing falls in between.
  */

@@ -2,10 +2,10 @@
 /*
  * folder.h - the databases in a folder: found once, or kept in sight.
  *
- * A database is a file whose base name matches the pattern (Go's filepath.Match) and that begins with SQLite's 16 bytes.
- * Names that end in -wal, -shm or -journal never count, nor does what lies in folders called .*-litestream. Links to
- * folders are not followed; a link to a file stands for the file. A database that this process has open is never opened
- * and closed on the way (lib/db/db.h). Sources: replication.md §8, cases.md §5.5.
+ * A database is a file whose base name matches the pattern (Go's filepath.Match) and that begins with SQLite's 16
+ * bytes. Names that end in -wal, -shm or -journal never count, nor does what lies in folders called .*-litestream.
+ * Links to folders are not followed; a link to a file stands for the file. A database that this process has open is
+ * never opened and closed on the way (lib/db/db.h). Sources: replication.md §8, cases.md §5.5.
  */
 #ifndef RIVULET_STORE_FOLDER_H
 #define RIVULET_STORE_FOLDER_H
@@ -32,17 +32,17 @@ enum {
 };
 
 /*
- * Calls visit for each database, in the order of names; one that returns non-zero ends the scan with that value. Blocks.
- * path is where the file is (a link is resolved), relative its name below dir, "" for dir itself. What cannot be read
- * below dir is logged and left out. Errors: "failed to scan directory D: lstat D: no such file or directory", "failed to scan
- * directory D: syntax error in pattern".
+ * Calls visit for each database, in the order of names; one that returns non-zero ends the scan with that value.
+ * Blocks. path is where the file is (a link is resolved), relative its name below dir, "" for dir itself. What cannot
+ * be read below dir is logged and left out. Errors: "failed to scan directory D: lstat D: no such file or directory",
+ * "failed to scan directory D: syntax error in pattern".
  */
 int folder_scan(const struct folder_rule *rule,
                 int (*visit)(void *ctx, const char *path, const char *relative, struct err *e), void *ctx, struct err *e);
 
 /*
- * Keeping a folder in sight, with inotify; all functions and callbacks are the loop thread's, the looking itself is done
- * by the pool. Callbacks may not free the folder.
+ * Keeping a folder in sight, with inotify; all functions and callbacks are the loop thread's, the looking itself is
+ * done by the pool. Callbacks may not free the folder.
  *
  * A new or changed file is looked at 250 ms after the first event; a new folder at once. A file that is deleted is
  * lost at once; one that is renamed, alone or with a folder above it, when what is new has been looked at (10 s at

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the pool looks at for a watched folder, and what follows from what it saw. The worker has copies of the paths and
- * touches no node; a node that goes away meanwhile is only marked (tree_free), and its result is thrown away.
+ * What the pool looks at for a watched folder, and what follows from what it saw. The worker has copies of the paths
+ * and touches no node; a node that goes away meanwhile is only marked (tree_free), and its result is thrown away.
  */
 #include <stddef.h>
 #include <stdlib.h>

@@ -2,10 +2,10 @@
 /*
  * A folder kept in sight: from inotify's events to what is looked at, and when.
  *
- * Events only say where to look; what is there is decided by looking (folder_job.c). A folder is watched before its names
- * are read, so nothing is missed in between. Writes to files are not watched, for a database writes all the time: a file
- * that is closed after writing is looked at, and an empty one, in which a database may come to be without being closed,
- * gets a watch of its own that fires once.
+ * Events only say where to look; what is there is decided by looking (folder_job.c). A folder is watched before its
+ * names are read, so nothing is missed in between. Writes to files are not watched, for a database writes all the
+ * time: a file that is closed after writing is looked at, and an empty one, in which a database may come to be without
+ * being closed, gets a watch of its own that fires once.
  *
  * A rename is two events, or two findings of a scan, in either order. A database whose name is gone waits in `leaving`
  * until what is queued has been looked at: if its inode turned up under another name, it has moved.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * home.c - the folders that databases lie in. A thousand databases in one folder share one watch, and an event there costs
- * one lookup by name, not one comparison each.
+ * home.c - the folders that databases lie in. A thousand databases in one folder share one watch, and an event there
+ * costs one lookup by name, not one comparison each.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -2,9 +2,10 @@
 /*
  * lease.c - the lock of a replica's place in the life of a database (`lease: true`).
  *
- * Every upload asks for it first, and between files; so does the levels' work. Beside them a timer prolongs it while one
- * of them runs, while files wait, and for a few minutes after the last commit. Then it lapses: a replica at rest gets no
- * request at all, and whoever writes next has it. Whoever cannot prolong it in time stops what is being written.
+ * Every upload asks for it first, and between files; so does the levels' work. Beside them a timer prolongs it while
+ * one of them runs, while files wait, and for a few minutes after the last commit. Then it lapses: a replica at rest
+ * gets no request at all, and whoever writes next has it. Whoever cannot prolong it in time stops what is being
+ * written.
  *
  * When another may have written there meanwhile an upload looks at what is there before anything else is done, and what
  * it does not know leads to a new history behind it, as ever.

@@ -12,8 +12,8 @@
  * SQLite publishes a commit in the wal-index just after its last write to the log, and nothing announces that: so after
  * an event the mapped wal-index is looked at (no system call) at once, then after 1, 2, 4 … ms until it has moved.
  * A change after a quiet time is taken at once; in a steady stream syncs begin monitor-interval apart, but never let
- * more than EARLY_SYNC_BYTES wait. A slow look every 20 s catches what events cannot (some file systems), and every third
- * one proves the position against the WAL from scratch.
+ * more than EARLY_SYNC_BYTES wait. A slow look every 20 s catches what events cannot (some file systems), and every
+ * third one proves the position against the WAL from scratch.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -108,9 +108,10 @@ static void start_own_sync(struct managed *m)
 }
 
 /*
- * How long may a growing WAL be left alone before EARLY_SYNC_BYTES of it are unread? Half of what its rate says, because
- * the rate may rise; and not much longer than last time, because it may rise steeply. A writer that has been still for a
- * while tells by an event that it goes on: looking at ever greater distances would let it write a second's worth unseen.
+ * How long may a growing WAL be left alone before EARLY_SYNC_BYTES of it are unread? Half of what its rate says,
+ * because the rate may rise; and not much longer than last time, because it may rise steeply. A writer that has been
+ * still for a while tells by an event that it goes on: looking at ever greater distances would let it write a second's
+ * worth unseen.
  */
 static int64_t time_to_grow(struct managed *m, int64_t now, int64_t unread)
 {

@@ -3,8 +3,8 @@
  * ops.c - callers, and the three operations that change whether a database is looked after.
  *
  * They stand in one queue per database and are done one after the other, so each finds a database that is either looked
- * after or closed, never half of it. A call belongs to exactly one list until it is answered or forgotten; answering takes
- * it out first and calls done() last, so done() may ask anything of the store.
+ * after or closed, never half of it. A call belongs to exactly one list until it is answered or forgotten; answering
+ * takes it out first and calls done() last, so done() may ask anything of the store.
  */
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ops.h - what a running daemon may be asked to do with its databases, and what it tells: the interface between the store
- * and everything that steers it (control socket, folders, SIGHUP, -once).
+ * ops.h - what a running daemon may be asked to do with its databases, and what it tells: the interface between the
+ * store and everything that steers it (control socket, folders, SIGHUP, -once).
  *
- * Every operation is begun on the loop's thread, never blocks, and answers exactly once through call->done on the loop's
- * thread, perhaps before the function that began it returns. Operations on one database are serialised: each caller gets
- * an answer that was true at some moment between asking and being answered (replication.md §9, control.md §1.5).
- * A caller that is no longer interested calls store_call_forget(): done is not called any more, what was begun goes on.
- * done() may begin and forget other operations. At the end of the store whoever still waits is answered ERR_CANCELLED.
+ * Every operation is begun on the loop's thread, never blocks, and answers exactly once through call->done on the
+ * loop's thread, perhaps before the function that began it returns. Operations on one database are serialised: each
+ * caller gets an answer that was true at some moment between asking and being answered (replication.md §9, control.md
+ * §1.5). A caller that is no longer interested calls store_call_forget(): done is not called any more, what was begun
+ * goes on. done() may begin and forget other operations. At the end of the store whoever still waits is answered
+ * ERR_CANCELLED.
  *
  * Paths are absolute and clean (text_path_expand); look-up is by exact text.
  */
@@ -55,9 +56,10 @@ void store_halt(struct store *s, const char *path, struct store_call *c);
 /* The same, then forgotten. Out of store_find() and the list at once. */
 void store_remove(struct store *s, const char *path, struct store_call *c);
 /*
- * A sync now. Everything committed before the call is in local files when it answers; with wait it is in the replicas too.
- * Callers that come while a sync runs share the next one. Errors begin "db sync: " / "replica sync: " when wait is set.
- * A database whose file does not exist: wait fails with "replica sync: no position, waiting for data", else nothing changed.
+ * A sync now. Everything committed before the call is in local files when it answers; with wait it is in the replicas
+ * too. Callers that come while a sync runs share the next one. Errors begin "db sync: " / "replica sync: " when wait
+ * is set. A database whose file does not exist: wait fails with "replica sync: no position, waiting for data", else
+ * nothing changed.
  */
 void store_sync(struct store *s, const char *path, bool wait, struct store_call *c);
 /*

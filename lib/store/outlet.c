@@ -2,9 +2,10 @@
 /*
  * outlet.c - one replica of one database: when files are uploaded to it, and when its levels are worked on.
  *
- * Each outlet stands for itself: its position, its errors, its backoff. One upload and one job of the levels may work on
- * it side by side. What it needs next and is gone here leads to a full copy: with one replica under the next TXID (db_reset), with several as a snapshot of that
- * replica alone, because the others have, or can still get, what it lacks.
+ * Each outlet stands for itself: its position, its errors, its backoff. One upload and one job of the levels may work
+ * on it side by side. What it needs next and is gone here leads to a full copy: with one replica under the next TXID
+ * (db_reset), with several as a snapshot of that replica alone, because the others have, or can still get, what it
+ * lacks.
  *
  * One timer serves all outlets of a database, and only while one of them has something to do.
  */

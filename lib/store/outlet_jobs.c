@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * outlet_jobs.c - the jobs on one replica of one database, and what follows from their outcome: uploads, and the levels'
- * work.
+ * outlet_jobs.c - the jobs on one replica of one database, and what follows from their outcome: uploads, and the
+ * levels' work.
  *
  * A snapshot is one task in two jobs: the first has the database and fixes what is to be copied, the second has the
  * outlet and copies. It holds its place among the full copies from the first to the last moment.

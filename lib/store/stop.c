@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * stop.c - how a database stops: last sync, last uploads with retries, close. At the end of the program all go through it
- * side by side and share one time-out; by request, one does alone.
+ * stop.c - how a database stops: last sync, last uploads with retries, close. At the end of the program all go through
+ * it side by side and share one time-out; by request, one does alone.
  */
 #include <stdlib.h>
 #include <string.h>

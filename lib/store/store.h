@@ -2,11 +2,11 @@
 /*
  * store.h - all databases of one daemon, on one event loop: when each syncs, uploads, waits, pauses and stops.
  *
- * Events only mark what is due; the loop decides; jobs do the work, at most one on a database's WAL and one on each of its
- * replicas. Two pools of threads, so that neither kind waits for the other: one for the databases, one for the replicas. In
- * the first at most two, in the second at most half of the threads may be held by work that can be long (full copies;
- * the levels' work), and at most two full copies of databases are read at once: so a sync always finds a thread soon,
- * and so does an upload. The life of a database is the state machine in managed.c:
+ * Events only mark what is due; the loop decides; jobs do the work, at most one on a database's WAL and one on each of
+ * its replicas. Two pools of threads, so that neither kind waits for the other: one for the databases, one for the
+ * replicas. In the first at most two, in the second at most half of the threads may be held by work that can be long
+ * (full copies; the levels' work), and at most two full copies of databases are read at once: so a sync always finds a
+ * thread soon, and so does an upload. The life of a database is the state machine in managed.c:
  *
  *   WAITING  the file is not there yet (or empty): the folder is watched
  *   ACTIVE   open, its WAL watched; idle until somebody commits. After idle_timeout_ms without a commit it is let go of

@@ -103,8 +103,8 @@ static bool last_is_there(struct upload *u)
 }
 
 /*
- * Levels 0 to 8 count only: a snapshot (level 9) is sent at the position of the database and may be ahead of level-0 files
- * that still wait; to count it would leave a hole there for ever.
+ * Levels 0 to 8 count only: a snapshot (level 9) is sent at the position of the database and may be ahead of level-0
+ * files that still wait; to count it would leave a hole there for ever.
  */
 static int find_position(struct upload *u, struct err *e)
 {
@@ -155,8 +155,9 @@ static int read_head(struct upload *u, const struct replica_item *item, uint8_t 
 }
 
 /*
- * The newest file there is the one that we have under its name: nobody else has gone on from ours, with TXIDs that files
- * of an earlier process wait for. Where only larger files are left it cannot be told, and counts only if none waits.
+ * The newest file there is the one that we have under its name: nobody else has gone on from ours, with TXIDs that
+ * files of an earlier process wait for. Where only larger files are left it cannot be told, and counts only if none
+ * waits.
  */
 static int newest_is_ours(struct upload *u, struct err *e)
 {

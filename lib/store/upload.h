@@ -2,9 +2,9 @@
 /*
  * upload.h - carries the level-0 files of one database to one replica, in order, each once.
  *
- * The position is the replica's: everything up to it is there. The levels' manifest knows it, and lists anew after every
- * error, so that an upload whose answer was lost is recognised. Files that this process did not write itself are verified
- * to their last byte before they are sent.
+ * The position is the replica's: everything up to it is there. The levels' manifest knows it, and lists anew after
+ * every error, so that an upload whose answer was lost is recognised. Files that this process did not write itself are
+ * verified to their last byte before they are sent.
  *
  * upload_run blocks; one call at a time per upload, on any thread. It may run while the database syncs: it only reads
  * files that have their final names.
@@ -33,8 +33,9 @@ struct upload {
 	uint64_t sent;         /* the last file that we stored there ourselves; 0 = none */
 	uint64_t verify_up_to; /* files up to this TXID were written by an earlier process */
 	/*
-	 * With several replicas one may have been out of reach when the database was opened, and one with a lock may have had
-	 * another writer since. What local files and the other replicas held then; at the first contact it must not hold more.
+	 * With several replicas one may have been out of reach when the database was opened, and one with a lock may have
+	 * had another writer since. What local files and the other replicas held then; at the first contact it must not
+	 * hold more.
 	 */
 	uint64_t base;
 	bool check_base;

@@ -3,8 +3,8 @@
  * wait.c - callers that want to know that something is copied (store_sync) or replicated (store_wait).
  *
  * Two steps: a sync that begins after the call, then the replicas. Whoever comes while a sync runs waits for the next
- * one, so a thousand callers cost one sync and one upload. The difference between the two kinds: a sync's caller is told
- * of the first failure, a waiting one only at its deadline.
+ * one, so a thousand callers cost one sync and one upload. The difference between the two kinds: a sync's caller is
+ * told of the first failure, a waiting one only at its deadline.
  */
 #include <stdio.h>
 #include <string.h>

@@ -35,6 +35,23 @@ def restore(t, server, url, *flags, name="restored.db", timeout=60):
     return out
 
 
+def try_restore(t, server, url, name="now.db"):
+    """What can be restored at this moment; None: there is nothing yet, or it cannot be read."""
+    out = t.path(name)
+    if os.path.exists(out):
+        os.unlink(out)
+    return out if t.run("restore", "-o", out, url, env=server.env, timeout=120).code == 0 else None
+
+
+def holds(t, server, urls, last):
+    """Is transaction last[n] of writer n + 1 in the copy at urls[n], for all of them?"""
+    for n, url in enumerate(urls):
+        out = try_restore(t, server, url)
+        if not out or oracle.prefix(out).get(n + 1, 0) != last[n]:
+            return False
+    return True
+
+
 def same(t, server, url, db, *flags, **more):
     lib.equal(lib.dump(restore(t, server, url, *flags, **more)), lib.dump(db), "restored from " + url)
 

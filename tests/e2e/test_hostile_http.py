@@ -18,6 +18,7 @@ def begin(t, **more):
     db = t.database(rows=10)
     d, c = control.start(t, control.config(t, [control.entry(t, db)], **more))
     control.uploaded(t, c, db)
+    alive(t, d, c, db)  # what the first write opens is open before anything is counted
     return d, c, db
 
 
@@ -41,7 +42,16 @@ def alive(t, d, c, db):
 
 
 def back(t, d, descriptors, what="descriptors"):
-    t.wait(lambda: control.descriptors(d.pid) <= descriptors, what, 20)
+    try:
+        t.wait(lambda: control.descriptors(d.pid) <= descriptors, what, 20)
+    except lib.Failure as why:
+        folder, targets = "/proc/%d/fd" % d.pid, []
+        for number in os.listdir(folder):
+            try:
+                targets.append("%s %s" % (number, os.readlink(os.path.join(folder, number))))
+            except FileNotFoundError:
+                pass
+        raise lib.Failure("%s: %d before, now\n%s" % (why, descriptors, "\n".join(sorted(targets)[:60])))
 
 
 def everything(s):

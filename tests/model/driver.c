@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* driver.c - commands to the application and to the engine, and the books that the model keeps about them. */
+#include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -45,6 +46,8 @@ void drive_clock(struct model *m, int64_t us)
 
 static struct request request(struct model *m, enum command cmd)
 {
+	if (m->bucket)
+		atomic_store(&m->bucket->wall_ms, m->wall_ms);
 	return (struct request){ .cmd = cmd, .seed = rng_next(&m->rng), .wall_ms = m->wall_ms, .mono_us = m->mono_us,
 	                         .boot = m->boot };
 }
@@ -78,7 +81,7 @@ static void note_clock(struct model *m, const struct reply *r)
 /* What may happen during a command: a death, or a fault, at one of its first kernel calls. */
 static void add_noise(struct model *m, struct request *q)
 {
-	static const int errnums[] = { 5 /* EIO */, 28 /* ENOSPC */, 24 /* EMFILE */, 11 /* EAGAIN */, 12 /* ENOMEM */ };
+	static const int errnums[] = { EIO, ENOSPC, EMFILE, EAGAIN, ENOMEM };
 	static const uint32_t reach[] = { 10, 40, 150, 500 };
 	static const uint32_t modes[] = { OS_FAULT_ONCE, OS_FAULT_FROM, OS_FAULT_SHORT };
 
@@ -90,6 +93,8 @@ static void add_noise(struct model *m, struct request *q)
 		q->fault_errnum = rng_pick(&m->rng, errnums);
 		if (rng_percent(&m->rng, 30))
 			q->fault_calls = OS_CALL_SYNC | OS_CALL_WRITE;
+		else if (q->fault_errnum == EAGAIN) /* from a ready socket that would be an endless loop, by a clock that stands */
+			q->fault_calls = OS_CALL_ALL & ~(uint32_t)OS_CALL_NET;
 	}
 	if (rng_percent(&m->rng, (uint32_t)m->set.pause_percent)) {
 		static const uint32_t densities[] = { 3, 10, 40, 150 };
@@ -252,6 +257,20 @@ void drive_app_close(struct model *m, int kill_percent)
 
 /* ---- engine ---- */
 
+/* The engine's requests go wrong now and then; what is asked meanwhile and afterwards is answered. */
+static bool engine_call(struct model *m, struct request *q, struct reply *r, bool quiet, void (*paused)(struct model *m))
+{
+	static const unsigned shares[] = { 50, 200, 500, 950 };
+	bool lived;
+
+	if (m->bucket && !quiet && rng_percent(&m->bucket_rng, (uint32_t)m->set.bad_percent))
+		atomic_store(&m->bucket->bad_per_mille, rng_pick(&m->bucket_rng, shares));
+	lived = proc_call(&m->engine, q, r, paused, m);
+	if (m->bucket)
+		atomic_store(&m->bucket->bad_per_mille, 0);
+	return lived;
+}
+
 bool drive_engine_start(struct model *m)
 {
 	if (m->engine.pid)
@@ -316,7 +335,7 @@ static bool sync_with(struct model *m, enum command cmd, bool quiet)
 	q = engine_request(m, cmd, quiet);
 	if (!quiet)
 		add_noise(m, &q);
-	if (!proc_call(&m->engine, &q, &r, m->busy_app >= 0 ? NULL : in_engine_pause, m)) {
+	if (!engine_call(m, &q, &r, quiet, m->busy_app >= 0 ? NULL : in_engine_pause)) {
 		ended(m, "engine", &m->engine, &q);
 		m->resting = false;
 		return false;
@@ -365,7 +384,7 @@ void drive_levels(struct model *m)
 		return;
 	add_noise(m, &q);
 	q.pauses_max = 0;
-	if (!proc_call(&m->engine, &q, &r, NULL, m)) {
+	if (!engine_call(m, &q, &r, false, NULL)) {
 		ended(m, "engine", &m->engine, &q);
 		m->resting = false;
 		return;
@@ -386,7 +405,7 @@ void drive_upload(struct model *m, bool quiet)
 		add_noise(m, &q);
 		q.pauses_max = 0;
 	}
-	if (!proc_call(&m->engine, &q, &r, NULL, m)) {
+	if (!engine_call(m, &q, &r, quiet, NULL)) {
 		ended(m, "engine", &m->engine, &q);
 		return;
 	}

@@ -161,7 +161,11 @@ static int create(struct engine *en, struct err *e)
 
 	en->count = s->replicas;
 	for (int i = 0; i < en->count; i++) {
-		en->replica[i] = shaky_make(en->m->replica_path[i], e);
+		struct replica *r;
+
+		if (model_replica(en->m, i, "engine", &r, e))
+			return -1;
+		en->replica[i] = shaky_over(r, en->m->replica_path[i], e);
 		replicas[i] = &en->replica[i]->base;
 	}
 	o.path = en->m->db_path;

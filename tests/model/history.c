@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/os/file.h"
 #include "tests/model/model.h"
@@ -33,11 +34,39 @@ static void choose_settings(struct model *m)
 	s->rest_percent = rng_percent(r, 50) ? 12 : 0;
 	s->levels_percent = rng_percent(r, 50) ? 12 : 0;
 	s->replicas = rng_percent(r, 35) ? 2 : 1;
+	s->bad_percent = s->calm ? 0 : 30;
 	if (s->calm)
 		return;
 	s->kill_percent = rng_percent(r, 50) ? 10 : 0;
 	s->fault_percent = rng_percent(r, 40) ? 20 : 0;
 	s->operator_percent = rng_percent(r, 60) ? 12 : 0;
+}
+
+int model_replica(const struct model *m, int i, const char *name, struct replica **out, struct err *e)
+{
+	if (!m->bucket)
+		return replica_file_create(m->replica_path[i], out, e);
+	return bucket_replica(m->bucket, i ? "one" : "other", name, out, e);
+}
+
+static void serve(int fd, struct model *m)
+{
+	char ready = (char)bucket_start(m->bucket);
+
+	/* Its end is that of the driver, or a signal. */
+	if (write(fd, &ready, 1) == 1)
+		for (;;)
+			pause();
+}
+
+static void start_server(struct model *m)
+{
+	char ready = 1;
+
+	memset(m->bucket, 0, sizeof(*m->bucket));
+	m->bucket->dice = m->bucket_rng.s = m->seed;
+	if (proc_start(&m->server, serve, m) || read(m->server.fd, &ready, 1) != 1 || ready)
+		fail(m, "the bucket's server does not start");
 }
 
 static bool set_up(struct model *m)
@@ -55,8 +84,10 @@ static bool set_up(struct model *m)
 	m->mono_us = 1000000000;
 	if (os_dir_remove_all(m->dir, &why) || os_dir_make(m->dir, &owner, &why))
 		fail(m, "%s", why.text);
+	if (m->bucket)
+		start_server(m);
 	for (int i = 0; i < m->set.replicas; i++) {
-		if (replica_file_create(m->replica_path[i], &m->replicas[i], &why))
+		if (model_replica(m, i, "driver", &m->replicas[i], &why))
 			fail(m, "%s", why.text);
 	}
 	return !m->failed;
@@ -69,6 +100,9 @@ static void tear_down(struct model *m)
 		proc_end(&m->app[i]);
 	for (int i = 0; i < REPLICAS_MAX; i++)
 		replica_free(m->replicas[i]);
+	if (m->bucket)
+		m->stats.wrong_requests += (uint64_t)atomic_load(&m->bucket->wrong);
+	proc_end(&m->server);
 	image_free(&m->chain);
 	free(m->states);
 	free(m->facts);

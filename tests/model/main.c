@@ -13,18 +13,18 @@
 #include "lib/os/fault.h"
 #include "tests/model/model.h"
 
-enum { CI_COUNT = 2000, CI_PROCESSES = 2 };
+enum { CI_COUNT = 2000, CI_PROCESSES = 2, BUCKET_EVERY = 40 /* so many seeds, one has its replicas in a bucket */ };
 
 static struct {
 	uint64_t from, count;
 	int seconds; /* 0 = by count */
-	bool trace, stats;
+	bool trace, stats, bucket;
 	const char *dir;
 } opt = { .from = 1, .count = 100 };
 
 static int usage(void)
 {
-	fputs("model --ci | --seed N | --from N --count N | --random SECONDS [--from N]   [--stats] [--dir DIR]\n", stderr);
+	fputs("model --ci | --seed N | --from N --count N | --random SECONDS [--from N]   [--bucket] [--stats] [--dir DIR]\n", stderr);
 	return 2;
 }
 
@@ -39,6 +39,10 @@ static bool parse(int argc, char **argv)
 		}
 		if (!strcmp(argv[i], "--stats")) {
 			opt.stats = true;
+			continue;
+		}
+		if (!strcmp(argv[i], "--bucket")) {
+			opt.bucket = true;
 			continue;
 		}
 		if (!value)
@@ -78,10 +82,14 @@ static void add_stats(struct stats *sum, const struct stats *s)
 		to[i] += from[i];
 }
 
-static void one(uint64_t seed, const char *dir, uint8_t *shared, struct tally *t)
+static void one(uint64_t seed, const char *dir, uint8_t *shared, struct bucket *bucket, struct tally *t)
 {
 	struct model m = { .seed = seed, .trace = opt.trace, .dir = dir, .shared = shared };
-	bool ok = history_run(&m);
+	bool ok;
+
+	if (opt.bucket || seed % BUCKET_EVERY == 0)
+		m.bucket = bucket;
+	ok = history_run(&m);
 
 	add_stats(&t->stats, &m.stats);
 	if (ok) {
@@ -89,8 +97,8 @@ static void one(uint64_t seed, const char *dir, uint8_t *shared, struct tally *t
 		return;
 	}
 	t->failed++;
-	printf("FAILED seed %llu: %s\n  again: %s --seed %llu\n", (unsigned long long)seed, m.why, "build/test/model",
-	       (unsigned long long)seed);
+	printf("FAILED seed %llu: %s\n  again: build/test/model --seed %llu%s\n", (unsigned long long)seed, m.why,
+	       (unsigned long long)seed, opt.bucket ? " --bucket" : "");
 	fflush(stdout);
 }
 
@@ -98,26 +106,29 @@ static void one(uint64_t seed, const char *dir, uint8_t *shared, struct tally *t
 static void some(uint64_t first, uint64_t step, const char *base, struct tally *t)
 {
 	uint8_t *shared = mmap(NULL, IMAGE_MAX, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct bucket *bucket = mmap(NULL, sizeof(*bucket), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	time_t end = time(NULL) + opt.seconds;
 	char dir[256];
 
-	if (shared == MAP_FAILED)
+	if (shared == MAP_FAILED || bucket == MAP_FAILED)
 		abort();
 	snprintf(dir, sizeof(dir), "%s/%llu", base, (unsigned long long)first);
 	for (uint64_t i = first; opt.seconds ? time(NULL) < end : i < opt.count; i += step)
-		one(opt.from + i, dir, shared, t);
+		one(opt.from + i, dir, shared, bucket, t);
 	munmap(shared, IMAGE_MAX);
+	munmap(bucket, sizeof(*bucket));
 }
 
 static void tell_stats(const struct stats *s)
 {
 	printf("%llu syncs, %llu files (%llu full copies), %llu restarts, %llu pauses, %llu kills, %llu faults, %llu uploads, "
-	       "%llu resets, %llu comparisons, %llu restores, %llu rests, %llu wakings, %llu steps of the levels\n",
+	       "%llu resets, %llu comparisons, %llu restores, %llu rests, %llu wakings, %llu steps of the levels, "
+	       "%llu requests that went wrong\n",
 	       (unsigned long long)s->syncs, (unsigned long long)s->files, (unsigned long long)s->copies,
 	       (unsigned long long)s->restarts, (unsigned long long)s->pauses, (unsigned long long)s->kills,
 	       (unsigned long long)s->faults, (unsigned long long)s->uploads, (unsigned long long)s->resets,
 	       (unsigned long long)s->checks, (unsigned long long)s->restores, (unsigned long long)s->rests,
-	       (unsigned long long)s->wakes, (unsigned long long)s->levels);
+	       (unsigned long long)s->wakes, (unsigned long long)s->levels, (unsigned long long)s->wrong_requests);
 }
 
 int main(int argc, char **argv)

@@ -2,9 +2,10 @@
 /*
  * model.h - random histories of an application, an engine and an operator, and what must be true after each.
  *
- * Four processes, so that locks are as they are in life: the *driver* (this program; it never opens a database while
+ * Processes, so that locks are as they are in life: the *driver* (this program; it never opens a database while
  * the others run), two *applications* (several connections each that write, read, checkpoint, vacuum, come and go) and
- * the *engine* (lib/db, lib/levels and the upload of lib/store, with one or two file replicas that may be out of reach).
+ * the *engine* (lib/db, lib/levels and the upload of lib/store, with one or two replicas that may be out of reach: folders,
+ * or in some histories a *bucket*, behind whose server requests go wrong now and then).
  * One command at a time goes to one of them, so a history is reproduced by its seed; clocks and SQLite's random numbers
  * are the model's too. Interleaving: at chosen kernel calls of a command, those of SQLite included, the process stops and
  * the driver lets the other one act. Either process may die by SIGKILL at a chosen kernel call, or have one fail.
@@ -23,6 +24,7 @@
 
 #include "lib/base/err.h"
 #include "lib/replica/replica.h"
+#include "tests/support/bucket.h"
 #include "tests/support/image.h"
 
 /* ---- random numbers: one stream for each use, so that a change to one does not move the others ---- */
@@ -102,6 +104,8 @@ void child_next(int fd, struct request *q);
 void child_reply(int fd, struct reply *r); /* fills points, hit, mono_us; switches faults and pauses off */
 void app_run(int fd, struct model *m);
 void engine_run(int fd, struct model *m);
+/* The replica with that index, as seen by this process: its server's client is another one for each name. */
+int model_replica(const struct model *m, int i, const char *name, struct replica **out, struct err *e);
 
 enum { IMAGE_MAX = 16 << 20, APPS = 2, REPLICAS_MAX = 2 };
 
@@ -120,13 +124,15 @@ struct settings {
 	int kill_percent, fault_percent, pause_percent, operator_percent;
 	int rest_percent, levels_percent;
 	int replicas;
+	int bad_percent; /* acts of the engine during which the bucket's server is not well */
 	/* engine */
 	int64_t min_checkpoint_pages, truncate_pages, checkpoint_interval_ms, max_sync_wal_bytes, busy_timeout_ms;
 	bool auto_recover;
 };
 
 struct stats {
-	uint64_t syncs, files, copies, restarts, pauses, kills, faults, restores, uploads, resets, checks, rests, wakes, levels;
+	uint64_t syncs, files, copies, restarts, pauses, kills, faults, restores, uploads, resets, checks, rests, wakes, levels,
+	         wrong_requests;
 };
 
 struct model {
@@ -145,6 +151,9 @@ struct model {
 	int engine_starts, app_starts;
 	int64_t wall_ms, mono_us;
 	uint8_t *shared; /* IMAGE_MAX bytes: the state that APP_STATE read */
+	struct bucket *bucket; /* in shared memory; NULL: the replicas are folders */
+	struct proc server;    /* of the bucket */
+	struct rng bucket_rng;
 
 	/* what the application committed, in order */
 	uint64_t *states;

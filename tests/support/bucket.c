@@ -119,7 +119,9 @@ static void put(struct bucket *b, const struct wire *w, struct asked *a, struct 
 	o->size = a->body_size;
 	a->body = NULL;
 	o->gone = false;
-	o->when_ms = os_wall_ms();
+	o->when_ms = atomic_load(&b->wall_ms);
+	if (!o->when_ms)
+		o->when_ms = os_wall_ms();
 	field(w, "x-amz-meta-litestream-timestamp", o->time, sizeof(o->time));
 	o->puts++;
 	b->puts++;
@@ -210,6 +212,19 @@ static void take_away(struct bucket *b, const struct asked *a, struct buf *out)
 	buf_str(out, done);
 }
 
+/* What goes wrong with the next request. */
+static enum bucket_wrong chance(struct bucket *b)
+{
+	uint32_t n;
+
+	b->dice = b->dice * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+	n = (uint32_t)(b->dice >> 33);
+	if (n % 1000 >= atomic_load(&b->bad_per_mille))
+		return BUCKET_FINE;
+	atomic_fetch_add(&b->wrong, 1);
+	return 1 + n / 1000 % BUCKET_CUT_WITHIN;
+}
+
 static void answer(struct bucket *b, const struct wire *w, struct asked *a, struct buf *out)
 {
 	if (strcmp(a->method, "PUT") == 0)
@@ -231,15 +246,25 @@ static void serve(struct wire *w, void *ctx)
 	bool more = true;
 
 	while (more && !atomic_load(&b->down)) {
+		enum bucket_wrong wrong = BUCKET_FINE;
 		struct buf out = { .data = NULL };
 
 		more = take(w, &a) && !atomic_load(&b->down);
 		if (more) {
 			pthread_mutex_lock(&b->lock);
-			answer(b, w, &a, &out);
+			wrong = chance(b);
+			if (wrong == BUCKET_500 || wrong == BUCKET_503)
+				refuse(&out, &a, wrong == BUCKET_500 ? 500 : 503, wrong == BUCKET_500 ? "InternalError" : "SlowDown");
+			else if (wrong != BUCKET_CUT_BEFORE)
+				answer(b, w, &a, &out);
 			pthread_mutex_unlock(&b->lock);
-			more = wire_send(w, out.data, out.len);
 		}
+		if (more && wrong < BUCKET_CUT_BEFORE)
+			more = wire_send(w, out.data, out.len);
+		else if (more && wrong == BUCKET_CUT_WITHIN)
+			more = wire_send(w, out.data, out.len - 1) && false;
+		else
+			more = false;
 		free(a.body);
 		buf_free(&out);
 	}
@@ -264,11 +289,11 @@ void bucket_stop(struct bucket *b)
 	memset(b, 0, sizeof(*b));
 }
 
-int bucket_replica(struct bucket *b, const char *prefix, struct replica **out, struct err *e)
+int bucket_replica(const struct bucket *b, const char *prefix, const char *name, struct replica **out, struct err *e)
 {
 	char endpoint[64];
 	const struct replica_settings s = { .type = "s3", .bucket = "bucket", .path = prefix, .endpoint = endpoint,
-		.region = "us-east-1", .access_key_id = "key", .secret_access_key = "secret" };
+		.region = "us-east-1", .access_key_id = name ? name : "key", .secret_access_key = "secret" };
 
 	snprintf(endpoint, sizeof(endpoint), "http://127.0.0.1:%d", b->server.port);
 	return replica_open(&s, 0, out, e);

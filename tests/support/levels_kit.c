@@ -250,3 +250,33 @@ bool lk_manifest_true(struct lk *k)
 	replica_list_free(&files);
 	return ok;
 }
+
+int64_t lk_due(struct lk *k)
+{
+	bool needs_db;
+
+	return levels_due_ms(k->l, k->now_ms, k->g.upload.position, &needs_db);
+}
+
+bool lk_settle(struct lk *k)
+{
+	for (int i = 0; i < 1000; i++) {
+		int64_t next = lk_due(k);
+
+		if (next == INT64_MAX)
+			return true;
+		if (next > k->now_ms)
+			lk_pass(k, next - k->now_ms);
+		if (lk_run(k)) {
+			printf("run: %s\n", k->e.text);
+			return false;
+		}
+	}
+	printf("it never comes to rest\n");
+	return false;
+}
+
+bool lk_put(struct lk *k, int level, uint64_t min, uint64_t max, int64_t age_ms)
+{
+	return rk_store(k->g.replica_path, level, min, max, "x", 1, k->now_ms - age_ms);
+}

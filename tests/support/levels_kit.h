@@ -39,6 +39,11 @@ bool lk_commit(struct lk *k);
 bool lk_commits(struct lk *k, int n, int64_t step_ms);
 /* What the store would do: run if something is due, with a snapshot if one is needed. levels_run's code; 0 if nothing is. */
 int lk_run(struct lk *k);
+int64_t lk_due(struct lk *k);
+/* Lets time pass with a run whenever something is due, until nothing is. */
+bool lk_settle(struct lk *k);
+/* An object that lies in the folder without any data of its own: for rules that only look at names and times. */
+bool lk_put(struct lk *k, int level, uint64_t min, uint64_t max, int64_t age_ms);
 int lk_force(struct lk *k, bool snapshot, bool retention);
 int lk_retain_l0(struct lk *k);
 /* Does the replica give this TXID as it was? With `quiet`, without a line when it does not. */

@@ -31,6 +31,8 @@ struct shaky {
 };
 
 struct shaky *shaky_make(const char *path, struct err *e);
+/* Over another replica, which it takes over. */
+struct shaky *shaky_over(struct replica *inner, const char *name, struct err *e);
 
 struct store_kit {
 	/* A rig is used for its application, its folders and its restore; the engine is the store's. */

@@ -287,13 +287,14 @@ TEST(a_file_where_a_level_should_be)
 	struct err e = ERR_INIT;
 	char folder[1100];
 
-	/* no folder is nothing */
+	/* No folder is nothing; a file in its place is no empty folder. */
 	const char *path = rk_path("unlistable");
 	CHECK(rk_full(path, 0, 1, 1, 512, 2, 1));
 	snprintf(folder, sizeof(folder), "%s/ltx/4", path);
 	CHECK(rk_write(folder, "x", 1));
 	CHECK_INT(replica_file_create(path, &inner, NULL), 0);
-	CHECK_OK(restore_plan_make(inner, &target, false, &plan, &e), &e);
+	CHECK_INT(restore_plan_make(inner, &target, false, &plan, &e), -1);
+	CHECK(strstr(e.text, "/unlistable/ltx/4: not a directory"));
 	restore_plan_free(&plan);
 	replica_free(inner);
 }

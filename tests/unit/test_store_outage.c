@@ -23,7 +23,7 @@ static bool add(int i)
 	snprintf(prefix, sizeof(prefix), "db%d", i);
 	o.db = k.g[i].o;
 	o.replicas[0] = defaults;
-	if (bucket_replica(&b, prefix, &o.replicas[0].replica, &k.e))
+	if (bucket_replica(&b, prefix, NULL, &o.replicas[0].replica, &k.e))
 		return false;
 	if (!store_add(k.store, &o, &k.m[i], &k.e))
 		return true;
@@ -54,7 +54,7 @@ static bool restores(int i)
 	bool ok;
 
 	snprintf(prefix, sizeof(prefix), "db%d", i);
-	if (bucket_replica(&b, prefix, &there, &k.e))
+	if (bucket_replica(&b, prefix, NULL, &there, &k.e))
 		return false;
 	k.g[i].replica = there;
 	ok = rig_restore(&k.g[i], 0, true);
