@@ -210,7 +210,8 @@ static int open_at(char *path, int64_t offset, int64_t length, struct replica_re
 static int file_open(struct replica *r, const struct replica_item *item, int64_t offset, int64_t length,
                      struct replica_reader **reader, struct err *e)
 {
-	char *folder = file_level_folder(r, item->level, e), *path = folder ? file_item_path(folder, item, "", e) : NULL;
+	char *folder = file_level_folder(r, item->level, e), *path = folder ? file_item_path(folder, item, "", e) :
+		NULL;
 
 	free(folder);
 	if (open_at(path, offset, length, reader, e) != 0)
@@ -264,7 +265,8 @@ static int file_visit_folder(struct replica *r, const char *folder, replica_visi
 	return listed(rc, &why, e);
 }
 
-static int file_open_path(struct replica *r, const char *path, int64_t offset, struct replica_reader **reader, struct err *e)
+static int file_open_path(struct replica *r, const char *path, int64_t offset, struct replica_reader **reader,
+                          struct err *e)
 {
 	char *whole = text_path_join(r->path, path);
 

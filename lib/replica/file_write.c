@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Storing in a folder: a file takes its name when it is complete and on the disk. What is staged on the same file system
- * is linked, anything else copied.
+ * Storing in a folder: a file takes its name when it is complete and on the disk. What is staged on the same file
+ * system is linked, anything else copied.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -120,7 +120,8 @@ int file_put(struct replica *r, const struct replica_item *item, const char *sta
 	char *folder = file_level_folder(r, item->level, e), *path = NULL, *tmp = NULL;
 	int rc = -1;
 
-	if (!folder || !(path = file_item_path(folder, item, "", e)) || !(tmp = file_item_path(folder, item, ".tmp", e)))
+	if (!folder || !(path = file_item_path(folder, item, "", e)) ||
+	    !(tmp = file_item_path(folder, item, ".tmp", e)))
 		goto out;
 	if (need_folder(r, folder, e) != 0)
 		goto out;
