@@ -46,7 +46,8 @@ static void run(struct pool_job *job)
 		if (err_is(&why, ERR_UNAVAILABLE))
 			continue;
 		if (b->replica_count > 1 && !err_is(&why, ERR_CANCELLED))
-			log_warn("replica passed over", LS("path", b->path), LS("replica", replica_type(b->replicas[i])),
+			log_warn("replica passed over", LS("path", b->path),
+			         LS("replica", replica_type(b->replicas[i])),
 			         LS("error", err_text(&why)));
 		if (!failed)
 			b->why = why;
@@ -129,8 +130,8 @@ static void after_one(struct before *b)
 	before_free(b);
 }
 
-int before_all(const struct config *c, bool all_of_them, struct pool *pool, atomic_bool *cancel, void (*turn)(void *ctx),
-               void *ctx, struct err *e)
+int before_all(const struct config *c, bool all_of_them, struct pool *pool, atomic_bool *cancel,
+               void (*turn)(void *ctx), void *ctx, struct err *e)
 {
 	struct all all = { .cancel = cancel };
 

@@ -200,14 +200,17 @@ static int make_loop(struct daemon *d, struct err *e)
 static void log_monitors(const struct levels_policy *p)
 {
 	for (int i = 1; i <= p->count; i++)
-		log_info("starting compaction monitor", LS("system", "store"), LI("level", i), LD("interval", p->interval_ms[i] * 1000000));
+		log_info("starting compaction monitor", LS("system", "store"), LI("level", i),
+		         LD("interval", p->interval_ms[i] * 1000000));
 	log_info("starting compaction monitor", LS("system", "store"), LI("level", LTX_LEVEL_MAX),
 	         LD("interval", p->snapshot_interval_ms * 1000000));
 	if (p->l0_retention_ms)
-		log_info("starting L0 retention monitor", LS("system", "store"), LD("interval", p->l0_check_interval_ms * 1000000),
+		log_info("starting L0 retention monitor", LS("system", "store"),
+		         LD("interval", p->l0_check_interval_ms * 1000000),
 		         LD("retention", p->l0_retention_ms * 1000000));
 	if (p->validation_interval_ms)
-		log_info("starting validation monitor", LS("system", "store"), LD("interval", p->validation_interval_ms * 1000000));
+		log_info("starting validation monitor", LS("system", "store"),
+		         LD("interval", p->validation_interval_ms * 1000000));
 	if (p->retention_disabled)
 		log_warn("retention disabled; cloud provider lifecycle policies must handle retention");
 }

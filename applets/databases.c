@@ -123,7 +123,8 @@ int applet_databases(int argc, char **argv)
 	if (config_check(&c, &e) < 0 || place_each(&c, add_row, &rows, &e) < 0)
 		status = output_error(&e);
 	else
-		status = json ? print_json(&rows) : output_table(&(struct table){ 2, header, rows.count, table_cell, &rows });
+		status = json ? print_json(&rows) :
+			output_table(&(struct table){ 2, header, rows.count, table_cell, &rows });
 	for (size_t i = 0; i < rows.count; i++)
 		free(rows.items[i].path);
 	free(rows.items);

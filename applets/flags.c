@@ -41,8 +41,10 @@ static int set_or_explain(const struct flag *flag, const char *text, struct err 
 
 	if (set_value(flag, text, &why) == 0)
 		return 0;
-	return err_set(e, ERR_INVALID, "invalid %s %s for %s-%s: %s", flag->type == FLAG_BOOL ? "boolean value" : "value",
-	               text_quote(quoted, sizeof(quoted), text), flag->type == FLAG_BOOL ? "" : "flag ", flag->name, why.text);
+	return err_set(e, ERR_INVALID, "invalid %s %s for %s-%s: %s",
+	               flag->type == FLAG_BOOL ? "boolean value" : "value",
+	               text_quote(quoted, sizeof(quoted), text), flag->type == FLAG_BOOL ? "" : "flag ", flag->name,
+	               why.text);
 }
 
 enum flags_result flags_parse(const struct flag *flags, int argc, char **argv, int *first, struct err *e)
@@ -70,7 +72,8 @@ enum flags_result flags_parse(const struct flag *flags, int argc, char **argv, i
 		if (flag == NULL) {
 			if ((len == 1 && name[0] == 'h') || (len == 4 && memcmp(name, "help", 4) == 0))
 				return FLAGS_HELP;
-			err_set(e, ERR_INVALID, "flag provided but not defined: -%.*s", (int)(len < 200 ? len : 200), name);
+			err_set(e, ERR_INVALID, "flag provided but not defined: -%.*s", (int)(len < 200 ? len : 200),
+			        name);
 			return FLAGS_WRONG;
 		}
 		if (value == NULL && flag->type == FLAG_BOOL)

@@ -105,7 +105,8 @@ static void find_members(struct entry *en, const struct census_list *found)
 {
 	for (size_t i = 0; i < found->count; i++)
 		entry_found(en, found->items[i].path, found->items[i].relative);
-	log_info("found databases in directory", LS("dir", en->db->dir), LI("count", (int64_t)en->count), LB("watch", false));
+	log_info("found databases in directory", LS("dir", en->db->dir), LI("count", (int64_t)en->count),
+	         LB("watch", false));
 }
 
 /* Brings in what a new entry names. restore: not at the start, where that has been done. */

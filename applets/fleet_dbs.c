@@ -44,7 +44,8 @@ static int wait_for_place(struct entry *en, const char *path, const char *relati
 		free(w);
 		return err_nomem(e);
 	}
-	log_info("database waits for the replica of one that is being removed", LS("path", path), LS("reason", err_text(e)));
+	log_info("database waits for the replica of one that is being removed", LS("path", path),
+	         LS("reason", err_text(e)));
 	w->en = en;
 	w->next = en->f->waiting;
 	en->f->waiting = w;
@@ -248,7 +249,8 @@ static void on_ready(void *ctx)
 	struct entry *en = ctx;
 
 	en->settled = true;
-	log_info("found databases in directory", LS("dir", en->name), LI("count", (int64_t)en->count), LB("watch", true));
+	log_info("found databases in directory", LS("dir", en->name), LI("count", (int64_t)en->count),
+	         LB("watch", true));
 }
 
 int entry_watch(struct entry *en, struct err *e)

@@ -32,7 +32,8 @@ static int claim(struct fleet *f, const char *text, const char *owner, struct er
 			continue;
 		if (p->leaving)
 			return err_set(e, ERR_BUSY, "%s still writes to %s", p->owner, text);
-		return err_set(e, ERR_INVALID, "databases %s and %s have their replicas in one place: %s", p->owner, owner, text);
+		return err_set(e, ERR_INVALID, "databases %s and %s have their replicas in one place: %s", p->owner,
+		               owner, text);
 	}
 	p = malloc(sizeof(*p));
 	if (!p)

@@ -72,7 +72,8 @@ static void pinged(struct pool_job *job)
 	if (!h->rc)
 		log_debug("heartbeat ping sent", LS("system", "store"), LS("url", h->target));
 	else if (!h->stopped)
-		log_error("heartbeat ping failed", LS("system", "store"), LS("url", h->target), LS("error", err_text(&h->why)));
+		log_error("heartbeat ping failed", LS("system", "store"), LS("url", h->target),
+		          LS("error", err_text(&h->why)));
 	free(h->target);
 	h->target = NULL;
 }
@@ -151,7 +152,8 @@ void heartbeat_set(struct heartbeat *h, const struct config *c)
 	if (!h->url) {
 		loop_timer_clear(h->loop, &h->timer);
 	} else if (!was_on) {
-		log_info("starting heartbeat monitor", LS("system", "store"), LD("interval", LOOK_EVERY_US * INT64_C(1000)));
+		log_info("starting heartbeat monitor", LS("system", "store"),
+		         LD("interval", LOOK_EVERY_US * INT64_C(1000)));
 		loop_timer_set(h->loop, &h->timer, os_mono_us() + LOOK_EVERY_US, SLACK_US);
 	}
 }

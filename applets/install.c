@@ -111,7 +111,8 @@ int applet_install(int argc, char **argv)
 	if (argc - first > 1)
 		return output_errorf("too many arguments");
 	in.dir = argv[first];
-	if (os_self_path(&in.self, &e) < 0 || os_stat(in.self, &in.self_stat, &e) < 0 || os_dir_make(in.dir, &owner, &e) < 0)
+	if (os_self_path(&in.self, &e) < 0 || os_stat(in.self, &in.self_stat, &e) < 0 ||
+	    os_dir_make(in.dir, &owner, &e) < 0)
 		goto fail;
 	if (symbolic)
 		in.target = link_target(&in);

@@ -228,7 +228,8 @@ static int make_all(struct all *a, struct err *e)
 		const struct census_list *found = &a->census.found[i];
 
 		if (entry->dir)
-			log_info("found databases in directory", LS("dir", entry->dir), LI("count", (int64_t)found->count),
+			log_info("found databases in directory", LS("dir", entry->dir),
+			         LI("count", (int64_t)found->count),
 			         LB("watch", entry->watch));
 		for (size_t k = 0; k < (entry->dir ? found->count : 1); k++) {
 			const char *path = entry->dir ? found->items[k].path : entry->path, *ignored;
@@ -236,7 +237,8 @@ static int make_all(struct all *a, struct err *e)
 
 			if (entry->dir && other && other->path)
 				continue; /* an entry of its own says how */
-			if (one_make(&a->dbs[a->count++], entry, path, entry->dir ? found->items[k].relative : NULL, &a->r->policy, e))
+			if (one_make(&a->dbs[a->count++], entry, path, entry->dir ? found->items[k].relative : NULL,
+			             &a->r->policy, e))
 				return -1;
 		}
 	}

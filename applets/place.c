@@ -187,7 +187,8 @@ static int visit_found(void *ctx, const char *path, const char *relative, struct
 	return s->visit(s->ctx, path, relative[0] ? relative : NULL, e);
 }
 
-int place_scan(const struct config_db *db, int (*visit)(void *ctx, const char *path, const char *relative, struct err *e),
+int place_scan(const struct config_db *db,
+               int (*visit)(void *ctx, const char *path, const char *relative, struct err *e),
                void *ctx, struct err *e)
 {
 	const char *skip[PLACE_SKIPS];
@@ -196,7 +197,8 @@ int place_scan(const struct config_db *db, int (*visit)(void *ctx, const char *p
 	int rc = folder_scan(&rule, visit_found, &s, e);
 
 	if (!rc && !s.any && !db->watch)
-		return err_set(e, ERR_NOT_FOUND, "no SQLite databases found in directory %s with pattern %s", db->dir, db->pattern);
+		return err_set(e, ERR_NOT_FOUND, "no SQLite databases found in directory %s with pattern %s", db->dir,
+		               db->pattern);
 	return rc;
 }
 
@@ -219,7 +221,8 @@ int place_each(const struct config *c, int (*visit)(void *ctx, const struct conf
 {
 	for (int i = 0; i < c->db_count; i++) {
 		struct each each = { .db = &c->dbs[i], .visit = visit, .ctx = ctx };
-		int rc = each.db->dir ? place_scan(each.db, visit_one, &each, e) : visit(ctx, each.db, each.db->path, NULL, e);
+		int rc = each.db->dir ? place_scan(each.db, visit_one, &each, e) :
+			visit(ctx, each.db, each.db->path, NULL, e);
 
 		if (rc)
 			return rc;

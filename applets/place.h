@@ -50,7 +50,8 @@ void place_free(struct place *p);
  * What a folder entry finds now (folder_scan of lib/store/folder.h). The folders of its own local state are left out.
  * `no SQLite databases found in directory D with pattern P`, unless it is watched.
  */
-int place_scan(const struct config_db *db, int (*visit)(void *ctx, const char *path, const char *relative, struct err *e),
+int place_scan(const struct config_db *db,
+               int (*visit)(void *ctx, const char *path, const char *relative, struct err *e),
                void *ctx, struct err *e);
 /* The rule of a folder entry; skip must have room for PLACE_SKIPS. */
 enum { PLACE_SKIPS = 4 };

@@ -33,7 +33,8 @@ char *progress_text(char out[PROGRESS_TEXT_SIZE], const char *what, int64_t done
 		return out;
 	}
 	text_size(whole, (uint64_t)total);
-	snprintf(out, PROGRESS_TEXT_SIZE, "%.32s: %s of %s, %d%%, %s/s", what, size, whole, (int)scale(done, 100, total),
+	snprintf(out, PROGRESS_TEXT_SIZE, "%.32s: %s of %s, %d%%, %s/s", what, size, whole,
+	         (int)scale(done, 100, total),
 	         rate);
 	n = strlen(out);
 	/* Beyond 100 hours it is a guess that helps nobody. */

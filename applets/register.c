@@ -56,7 +56,8 @@ int applet_register(int argc, char **argv)
 	const char *word = remote_text(&d, "status");
 	const struct remote_field fields[] = {
 		/* People read a blank, programs an underscore: so it is with Litestream. */
-		{ .key = "status", .text = !r.json && strcmp(word, "already_registered") == 0 ? "already registered" : word },
+		{ .key = "status", .text =
+		  !r.json && strcmp(word, "already_registered") == 0 ? "already registered" : word },
 		{ .key = "db_path", .text = remote_text(&d, "path") },
 		{ .key = "replica", .text = replica },
 		{ .key = "socket", .text = r.socket },

@@ -72,7 +72,8 @@ static int check_words(const struct replicate *r, int argc, char **argv, int fir
 	const char *flag = first < argc ? flag_behind(argc, argv, first + 1) : NULL;
 
 	if (flag)
-		return err_set(e, ERR_INVALID, "flag \"%s\" must be positioned before DB_PATH and REPLICA_URL arguments", flag);
+		return err_set(e, ERR_INVALID,
+		               "flag \"%s\" must be positioned before DB_PATH and REPLICA_URL arguments", flag);
 	if (argc - first == 1)
 		return err_set(e, ERR_INVALID, "must specify at least one replica URL for %s", argv[first]);
 	if (argc > first && r->place.config[0])
@@ -157,7 +158,8 @@ static void say_hello(const struct replicate *r, const struct config *c)
 		log_warn("socket permissions have bits outside 0777; a leading 0 makes them octal",
 		         LI("permissions", c->socket.permissions));
 	if (c->unitless_count)
-		log_warn("durations without a unit are nanoseconds", LI("count", c->unitless_count), LI("line", c->unitless_line));
+		log_warn("durations without a unit are nanoseconds", LI("count", c->unitless_count),
+		         LI("line", c->unitless_line));
 	if (!c->db_count)
 		log_error("no databases specified in configuration");
 }

@@ -127,7 +127,8 @@ static int refuse(struct replica *r, const struct options *o, const struct err *
 	const struct restore_target when = { .has_time = true, .time_ns = o->target.time_ns };
 	struct restore_plan plan = {0};
 	struct err e = ERR_INIT;
-	bool wrong_time = o->is_replica && o->target.has_time && restore_plan_make(r, &when, true, &plan, &e) < 0 && !err_is(&e, ERR_GAP) &&
+	bool wrong_time = o->is_replica && o->target.has_time && restore_plan_make(r, &when, true, &plan, &e) < 0 &&
+		!err_is(&e, ERR_GAP) &&
 	                  !nothing_there(&e);
 
 	restore_plan_free(&plan);
@@ -329,7 +330,8 @@ static struct replica *choose(const struct options *o, const struct place *place
 		restore_plan_free(&plan);
 		if (rc == 0)
 			return r;
-		log_warn("replica passed over", LS("replica", r->name ? r->name : replica_type(r)), LS("error", err_text(&e)));
+		log_warn("replica passed over", LS("replica", r->name ? r->name : replica_type(r)),
+		         LS("error", err_text(&e)));
 	}
 	return place->replicas[0];
 }
@@ -405,7 +407,8 @@ int applet_restore(int argc, char **argv)
 	if (status >= 0)
 		return status;
 	if (first == argc || argv[first][0] == '\0')
-		return output_try("database path or replica URL required", "restore -o /path/to/db s3://bucket/prefix", "");
+		return output_try("database path or replica URL required", "restore -o /path/to/db s3://bucket/prefix",
+		                  "");
 	if (argc - first > 1)
 		return output_errorf("too many arguments");
 	applet_log(o.json ? 2 : 1);

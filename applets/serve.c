@@ -146,7 +146,8 @@ static void persist_state(void *ctx, const char *path, bool enabled, const char 
 	if (p) {
 		*p = (struct persist){
 			.job = { .run = persist_run, .done = persist_done }, .s = s, .path = strdup(path),
-			.source = source && *source ? strdup(source) : NULL, .enabled = enabled, .done = done, .arg = arg,
+			.source = source && *source ? strdup(source) : NULL,
+			.enabled = enabled, .done = done, .arg = arg,
 		};
 	}
 	if (!p || !p->path || (source && *source && !p->source)) {
@@ -215,7 +216,8 @@ static int make_control(struct serve *s, const struct serve_options *o, struct e
 	struct control_options co = {
 		.loop = s->loop, .store = s->store, .version = applet_version_text(),
 		.config_path = c->file ? c->file : "", .socket_path = c->socket.enabled ? c->socket.path : "",
-		.http_addr = c->addr, .persist = c->socket.persist && c->file, .home = home, .register_url = register_url,
+		.http_addr = c->addr, .persist = c->socket.persist && c->file,
+		.home = home, .register_url = register_url,
 		.register_config = register_config, .persist_state = persist_state, .ctx = s,
 		.routes = observe_routes(),
 	};

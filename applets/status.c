@@ -187,7 +187,8 @@ static int run(const struct config *c, const char *word, bool json)
 	if (config_check(c, &e) < 0 || place_each(c, add_row, &rows, &e) < 0)
 		status = output_error(&e);
 	else
-		status = json ? print_json(&rows) : output_table(&(struct table){ 4, header, rows.count, table_cell, &rows });
+		status = json ? print_json(&rows) :
+			output_table(&(struct table){ 4, header, rows.count, table_cell, &rows });
 	for (size_t i = 0; i < rows.count; i++)
 		free(rows.items[i].path);
 	free(rows.items);
@@ -203,7 +204,8 @@ static int ask_daemon(const char *socket, int argc, char **argv, int first)
 	int status;
 
 	r.socket = socket;
-	if ((status = remote_path(argc, argv, first, "status -socket /var/run/litestream.sock /path/to/db", &path)) >= 0 ||
+	if ((status = remote_path(argc, argv, first, "status -socket /var/run/litestream.sock /path/to/db",
+	                          &path)) >= 0 ||
 	    (status = remote_check(&r, false)) >= 0)
 		return status;
 	remote_body_begin(&params);

@@ -46,7 +46,8 @@ static int check_sidecar(const char *path, const char *suffix, bool target_is_th
 		return err_nomem(e);
 	if (os_stat(sidecar, &st, &why) == 0) {
 		if (target_is_there || st.size > 0)
-			rc = err_set(e, ERR_EXISTS, "cannot restore, SQLite sidecar path already exists: %s. Use -force to overwrite",
+			rc = err_set(e, ERR_EXISTS,
+			             "cannot restore, SQLite sidecar path already exists: %s. Use -force to overwrite",
 			             sidecar);
 	} else if (!is_missing(&why)) {
 		*e = why;

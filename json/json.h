@@ -86,7 +86,8 @@ const char *json_key_text(const struct json_doc *d, const struct json_node *n);
 const struct json_node *json_member(const struct json_doc *d, const struct json_node *object, const char *name);
 /* Children in order: json_first(), then json_next() until NULL. */
 const struct json_node *json_first(const struct json_doc *d, const struct json_node *container);
-const struct json_node *json_next(const struct json_doc *d, const struct json_node *container, const struct json_node *child);
+const struct json_node *json_next(const struct json_doc *d, const struct json_node *container,
+                                  const struct json_node *child);
 /* Whole numbers only ("1.5", "1e3" and out of range are refused, as Go refuses them for integers). */
 bool json_int64(const struct json_doc *d, const struct json_node *n, int64_t *value);
 bool json_uint64(const struct json_doc *d, const struct json_node *n, uint64_t *value);

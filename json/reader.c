@@ -189,7 +189,8 @@ const struct json_node *json_first(const struct json_doc *d, const struct json_n
 	return container->count > 0 ? container + 1 : NULL;
 }
 
-const struct json_node *json_next(const struct json_doc *d, const struct json_node *container, const struct json_node *child)
+const struct json_node *json_next(const struct json_doc *d, const struct json_node *container,
+                                  const struct json_node *child)
 {
 	return child->skip < container->skip ? &d->nodes[child->skip] : NULL;
 }

@@ -106,7 +106,8 @@ int op_refusal(const struct op *op, char text[OP_TEXT_SIZE])
 		prefix = "failed to load config";
 		break;
 	case OP_EXPIRED:
-		(void)snprintf(text, OP_TEXT_SIZE, "timeout waiting for %s", op->kind == OP_START ? "start" : "replication");
+		(void)snprintf(text, OP_TEXT_SIZE, "timeout waiting for %s",
+		               op->kind == OP_START ? "start" : "replication");
 		return 504;
 	case OP_TIMEOUT:
 		prefix = op->kind == OP_START ? "enable database" : prefix;

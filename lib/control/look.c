@@ -74,7 +74,8 @@ void look_txid(struct control *c, struct http_server_request *rq, const char *qu
 		return;
 	managed_facts(m, &f);
 	buf_fmt(&body, "{\"txid\":%llu", (unsigned long long)f.txid);
-	both = query_value(query, "replicated", &replicated) && replicated && text_parse_bool(replicated, &both) && both;
+	both = query_value(query, "replicated", &replicated) && replicated && text_parse_bool(replicated, &both) &&
+		both;
 	free(replicated);
 	if (both && f.replica_count > 0) {
 		managed_replica_facts(m, 0, &r);

@@ -202,7 +202,8 @@ static void answer_refused(struct op *op)
 		op_refusal(op, text);
 		rpc_error(op->run, -32004, op->kind == OP_WAIT ? op->why.text : NULL, "%s", text);
 	} else if (op->end == OP_ALREADY) {
-		rpc_error(op->run, -32001, NULL, "database already %s: %s", op->kind == OP_START ? "enabled" : "disabled",
+		rpc_error(op->run, -32001, NULL, "database already %s: %s",
+		          op->kind == OP_START ? "enabled" : "disabled",
 		          op->p.path);
 	} else if (prefixes[op->kind] && op->end != OP_NOT_FOUND && op->end != OP_BAD_CONFIG) {
 		rpc_error(op->run, -32001, NULL, "%s: %s", prefixes[op->kind], op->why.text);

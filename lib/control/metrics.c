@@ -152,7 +152,8 @@ static void checkpoints(struct writer *w)
 				head(w, checkpoint_families[f].name, "counter", checkpoint_families[f].help);
 				buf_fmt(w->out, "%s{db=", checkpoint_families[f].name);
 				quoted(w->out, x.f.path);
-				buf_fmt(w->out, ",mode=\"%s\"}", db_checkpoint_mode_name((enum db_checkpoint_mode)mode));
+				buf_fmt(w->out, ",mode=\"%s\"}",
+				        db_checkpoint_mode_name((enum db_checkpoint_mode)mode));
 				if (f == 2)
 					real(w->out, (double)x.c.us[mode] / 1e6);
 				else
@@ -180,7 +181,8 @@ static void l0_files(struct writer *w)
 		} while (++i < w->source->count &&
 		         !strcmp(text_path_base(w->source->path(w->source->ctx, w->named[i])), name));
 		for (int k = 0; k < 3; k++) {
-			head(w, "litestream_l0_retention_files_total", "gauge", "Level-0 files by what retention does with them.");
+			head(w, "litestream_l0_retention_files_total", "gauge",
+			     "Level-0 files by what retention does with them.");
 			buf_str(w->out, "litestream_l0_retention_files_total{db=");
 			quoted(w->out, name);
 			buf_fmt(w->out, ",status=\"%s\"}", status[k]);
@@ -193,7 +195,8 @@ static void l0_files(struct writer *w)
 
 static void operation_labels(struct writer *w, const char *name, int op, int type)
 {
-	buf_fmt(w->out, "%s{operation=\"%s\",replica_type=\"%s\"", name, replica_operation_name((enum replica_operation)op),
+	buf_fmt(w->out, "%s{operation=\"%s\",replica_type=\"%s\"", name,
+	        replica_operation_name((enum replica_operation)op),
 	        replica_stats_type(type));
 }
 
@@ -283,7 +286,8 @@ static void runtime(struct writer *w, const struct os_usage *u)
 	double anonymous = (double)u->anonymous_bytes, data = (double)u->data_bytes;
 
 	simple(w, "go_goroutines", "gauge", "Threads of the process (there are no goroutines).", u->threads);
-	simple(w, "go_memstats_alloc_bytes", "gauge", "Resident anonymous memory: heap, stacks and written data.", anonymous);
+	simple(w, "go_memstats_alloc_bytes", "gauge", "Resident anonymous memory: heap, stacks and written data.",
+	       anonymous);
 	simple(w, "go_memstats_heap_alloc_bytes", "gauge", "The same as go_memstats_alloc_bytes.", anonymous);
 	simple(w, "go_memstats_heap_inuse_bytes", "gauge", "The same as go_memstats_alloc_bytes.", anonymous);
 	simple(w, "go_memstats_heap_sys_bytes", "gauge", "Memory mapped for data and stacks, resident or not.", data);
@@ -331,7 +335,8 @@ static int by_name(const void *a, const void *b, void *source)
 {
 	const struct metrics_source *s = source;
 
-	return strcmp(text_path_base(s->path(s->ctx, *(const int *)a)), text_path_base(s->path(s->ctx, *(const int *)b)));
+	return strcmp(text_path_base(s->path(s->ctx, *(const int *)a)),
+	              text_path_base(s->path(s->ctx, *(const int *)b)));
 }
 
 static int *sorted(const struct metrics_source *s, int (*compare)(const void *, const void *, void *))

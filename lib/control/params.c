@@ -94,7 +94,8 @@ int params_read(const struct json_doc *d, const struct json_node *n, const struc
 	if (n->type == JSON_NULL)
 		return 0;
 	if (n->type != JSON_OBJECT && !(positional && n->type == JSON_ARRAY))
-		return err_set(e, ERR_INVALID, "json: cannot unmarshal %s into Go value of type litestream.%s", go_names[n->type],
+		return err_set(e, ERR_INVALID, "json: cannot unmarshal %s into Go value of type litestream.%s",
+		               go_names[n->type],
 		               t->request);
 	for (const struct param *p = t->params; p->name; p++) {
 		const struct json_node *member = n->type == JSON_OBJECT ? json_member(d, n, p->name) : value;

@@ -78,7 +78,8 @@ static int site_of(const struct os_stack *s)
 {
 	int depth = s->depth < FRAMES ? s->depth : FRAMES, i = 0;
 
-	while (i < site_count && (sites[i].depth != depth || memcmp(sites[i].pc, s->pc, (size_t)depth * sizeof(s->pc[0]))))
+	while (i < site_count && (sites[i].depth != depth ||
+	                          memcmp(sites[i].pc, s->pc, (size_t)depth * sizeof(s->pc[0]))))
 		i++;
 	if (i < site_count)
 		return i;

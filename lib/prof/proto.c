@@ -139,7 +139,8 @@ static void collect_addresses(struct writer *w)
 
 static uint64_t location_of(const struct writer *w, uintptr_t address)
 {
-	const uintptr_t *at = bsearch(&address, w->addresses, (size_t)w->address_count, sizeof(address), compare_addresses);
+	const uintptr_t *at = bsearch(&address, w->addresses, (size_t)w->address_count, sizeof(address),
+	                              compare_addresses);
 
 	assert(at);
 	return (uint64_t)(at - w->addresses) + 1;

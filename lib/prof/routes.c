@@ -194,7 +194,8 @@ static int query_number(const char *query, const char *name, int64_t *value)
 		if (strncmp(query, name, n) || query[n] != '=')
 			continue;
 		*value = strtoll(query + n + 1, &end, 10);
-		return end > query + n + 1 && (!*end || *end == '&') && *value > -(1 << 25) && *value < 1 << 25 ? 1 : -1;
+		return end > query + n + 1 && (!*end || *end == '&') && *value > -(1 << 25) && *value < 1 << 25 ? 1 :
+		       -1;
 	}
 	return 0;
 }
@@ -208,7 +209,8 @@ static void handle_cpu(struct prof_routes *p, struct http_server_request *rq, co
 	run_begin(p, rq, PROF_CPU, seconds);
 }
 
-static void handle_collected(struct prof_routes *p, struct http_server_request *rq, enum prof_kind kind, const char *query)
+static void handle_collected(struct prof_routes *p, struct http_server_request *rq, enum prof_kind kind,
+                             const char *query)
 {
 	int64_t seconds, debug = 0;
 	int timed = query_number(query, "seconds", &seconds);

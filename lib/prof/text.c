@@ -18,7 +18,8 @@ static void frames(struct buf *out, const struct prof_names *n, enum prof_kind k
 		buf_str(out, "#\t");
 		address(out, pc);
 		if (f >= 0)
-			buf_fmt(out, "\t%s+%#llx", n->functions[f].name, (unsigned long long)(pc - n->functions[f].address));
+			buf_fmt(out, "\t%s+%#llx", n->functions[f].name,
+			        (unsigned long long)(pc - n->functions[f].address));
 		buf_char(out, '\n');
 	}
 	buf_char(out, '\n');
@@ -116,7 +117,8 @@ void prof_write_threads(struct buf *out)
 			uintptr_t pc = prof_address(PROF_GOROUTINE, s, k);
 			int f = prof_names_find(&n, pc);
 
-			buf_fmt(out, "%s(...)\n\t%s:%#llx", f >= 0 ? n.functions[f].name : "?", n.program ? n.program : "rivulet",
+			buf_fmt(out, "%s(...)\n\t%s:%#llx", f >= 0 ? n.functions[f].name : "?",
+			        n.program ? n.program : "rivulet",
 			        (unsigned long long)(pc - n.code.bias));
 			if (f >= 0)
 				buf_fmt(out, " +%#llx", (unsigned long long)(pc - n.functions[f].address));

@@ -132,7 +132,8 @@ static struct url_parts split_url(const char *url)
 
 static int missing(const char *what, const char *type, unsigned flags, struct err *e)
 {
-	return err_set(e, ERR_INVALID, "%s required for %s replica%s", what, type, flags & REPLICA_OPEN_REGISTER ? " URL" : "");
+	return err_set(e, ERR_INVALID, "%s required for %s replica%s", what, type,
+	               flags & REPLICA_OPEN_REGISTER ? " URL" : "");
 }
 
 static int check_keys(const char *type, const struct replica_settings *s, unsigned flags, struct err *e)
@@ -183,14 +184,16 @@ static const struct {
 static int bad_scheme(const struct replica_settings *s, unsigned flags, struct err *e)
 {
 	if (flags & REPLICA_OPEN_REGISTER)
-		return err_set(e, ERR_INVALID, "unsupported replica URL scheme: \"%.*s\"", (int)strcspn(s->url, ":"), s->url);
+		return err_set(e, ERR_INVALID, "unsupported replica URL scheme: \"%.*s\"", (int)strcspn(s->url, ":"),
+		               s->url);
 	return err_set(e, ERR_INVALID, "unknown replica type in config: \"%s\"", s->type ? s->type : "");
 }
 
 /* Both say where it is. */
 static int check_conflicts(const struct replica_settings *s, const char *type, struct err *e)
 {
-	const char *host = strcmp(type, "sftp") == 0 ? s->host : strcmp(type, "webdav") == 0 ? s->webdav_url : s->bucket;
+	const char *host = strcmp(type, "sftp") == 0 ? s->host : strcmp(type, "webdav") == 0 ? s->webdav_url :
+		s->bucket;
 	const char *what = strcmp(type, "sftp") == 0 ? "host" : strcmp(type, "webdav") == 0 ? "webdav-url" : "bucket";
 
 	if (!given(s->url) || strcmp(type, "nats") == 0)
@@ -286,7 +289,8 @@ int replica_open(const struct replica_settings *s, unsigned flags, struct replic
 
 	*out = NULL;
 	if (given(s->path) && replica_is_url(s->path))
-		return err_set(e, ERR_INVALID, "replica path cannot be a url, please use the 'url' field instead: %s", s->path);
+		return err_set(e, ERR_INVALID, "replica path cannot be a url, please use the 'url' field instead: %s",
+		               s->path);
 	if (!type)
 		return bad_scheme(s, flags, e);
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {

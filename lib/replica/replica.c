@@ -160,11 +160,13 @@ void replica_log_target(const struct replica *r, int64_t sync_interval_ms)
 	int64_t interval = sync_interval_ms * 1000000;
 
 	if (r->bucket)
-		log_info("replicating to", LS("type", replica_type(r)), LD("sync-interval", interval), LS("bucket", r->bucket),
+		log_info("replicating to", LS("type", replica_type(r)), LD("sync-interval", interval),
+		         LS("bucket", r->bucket),
 		         LS("path", replica_path(r)), LS("region", r->region ? r->region : ""),
 		         LS("endpoint", r->endpoint ? r->endpoint : ""));
 	else
-		log_info("replicating to", LS("type", replica_type(r)), LD("sync-interval", interval), LS("path", replica_path(r)));
+		log_info("replicating to", LS("type", replica_type(r)), LD("sync-interval", interval),
+		         LS("path", replica_path(r)));
 }
 
 char *replica_item_name(char out[REPLICA_NAME_SIZE], const struct replica_item *item)

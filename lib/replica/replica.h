@@ -57,7 +57,8 @@ struct replica_ops {
 	const char *type; /* "file", "s3": as in configuration and log lines */
 	/* Adds the objects of one level with min_txid >= seek, in any order; names that do not parse are not objects. A
 	 * place that does not exist holds nothing: no error. exact_times: created_ms must be the header's, whatever it costs. */
-	int (*list)(struct replica *r, int level, uint64_t seek, bool exact_times, struct replica_list *out, struct err *e);
+	int (*list)(struct replica *r, int level, uint64_t seek, bool exact_times, struct replica_list *out,
+	            struct err *e);
 	/* Opens an object for reading from offset; length -1 = to the end. Missing: ERR_NOT_FOUND. */
 	int (*open)(struct replica *r, const struct replica_item *item, int64_t offset, int64_t length,
 	            struct replica_reader **reader, struct err *e);
@@ -70,7 +71,8 @@ struct replica_ops {
 	 * As put, but as a stream: for what is too large to be staged (snapshots). item->created_ms counts, its size does
 	 * not. Memory and spool stay bounded, whatever is written.
 	 */
-	int (*create)(struct replica *r, const struct replica_item *item, struct replica_writer **writer, struct err *e);
+	int (*create)(struct replica *r, const struct replica_item *item, struct replica_writer **writer,
+	              struct err *e);
 	/* All levels at once, where the kind can do that with fewer requests; NULL: replica_list_levels asks level by level. */
 	int (*list_all)(struct replica *r, bool exact_times, struct replica_list *out, struct err *e);
 	/* Deletes objects; a missing one is no error. */
@@ -82,7 +84,8 @@ struct replica_ops {
 	 * another holds it ("… held by OWNER until TIME"), or has taken it from us; what is being written must stop.
 	 * ERR_INVALID: the server cannot do this, and never will.
 	 */
-	int (*hold)(struct replica *r, const char *owner, int64_t lease_ms, bool *fresh, int64_t *until_ms, struct err *e);
+	int (*hold)(struct replica *r, const char *owner, int64_t lease_ms, bool *fresh, int64_t *until_ms,
+	            struct err *e);
 	/* Gives the lock back, if we have it. */
 	int (*let_go)(struct replica *r, struct err *e);
 	/*
@@ -92,7 +95,8 @@ struct replica_ops {
 	 * from offset to its end; ERR_NOT_FOUND.
 	 */
 	int (*visit_folder)(struct replica *r, const char *folder, replica_visit *visit, void *ctx, struct err *e);
-	int (*open_path)(struct replica *r, const char *path, int64_t offset, struct replica_reader **reader, struct err *e);
+	int (*open_path)(struct replica *r, const char *path, int64_t offset, struct replica_reader **reader,
+	                 struct err *e);
 	void (*free)(struct replica *r);
 };
 

@@ -63,7 +63,8 @@ static int open_inner(struct resumable *s, struct err *e)
 
 	if (s->path)
 		return ops->open_path(s->replica, s->path, s->offset, &s->inner, e);
-	return ops->open(s->replica, &s->item, s->offset, s->end < s->item.size ? s->end - s->offset : -1, &s->inner, e);
+	return ops->open(s->replica, &s->item, s->offset, s->end < s->item.size ? s->end - s->offset : -1, &s->inner,
+	                 e);
 }
 
 /* One try: 0 and some bytes, or the end; -1 and why not. */
@@ -79,7 +80,8 @@ static int try_read(struct resumable *s, void *bytes, size_t n, size_t *got, str
 		return -1;
 	if (*got == 0 && n > 0 && s->offset < s->end) {
 		return err_set(e, ERR_CORRUPT, "read %s: unexpected end of file after %lld of %lld bytes",
-		               s->path ? s->path : replica_item_name(name, &s->item), (long long)s->offset, (long long)s->end);
+		               s->path ? s->path : replica_item_name(name, &s->item), (long long)s->offset,
+		               (long long)s->end);
 	}
 	s->offset += (int64_t)*got;
 	return 0;

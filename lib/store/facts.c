@@ -5,7 +5,8 @@
 #include "lib/os/clock.h"
 #include "lib/store/internal.h"
 
-void store_listen(struct store *s, void (*event)(void *ctx, enum store_event what, struct managed *m, const char *detail),
+void store_listen(struct store *s,
+                  void (*event)(void *ctx, enum store_event what, struct managed *m, const char *detail),
                   void *ctx)
 {
 	s->event = event;

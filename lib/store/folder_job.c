@@ -107,7 +107,8 @@ static void database_came(struct folder_node *n, struct folder_look *look)
 	n->kind = other && !leaving ? NODE_TWIN : NODE_DATABASE;
 	tree_set_inode(n, look->file.dev, look->file.ino);
 	if (n->kind == NODE_TWIN) {
-		log_warn("two names of one database in directory, the second is left out", LS("system", "store"), LS("dir", f->dir),
+		log_warn("two names of one database in directory, the second is left out", LS("system", "store"),
+		         LS("dir", f->dir),
 		         LS("path", other->path), LS("second", relative));
 	} else if (leaving) {
 		tell_moved(other, n, relative);

@@ -68,7 +68,8 @@ struct folder_index {
 	unsigned buckets, count;
 };
 
-struct folder_node *tree_add(struct folder *f, struct folder_node *parent, const char *name, enum folder_node_kind kind);
+struct folder_node *tree_add(struct folder *f, struct folder_node *parent, const char *name,
+                             enum folder_node_kind kind);
 struct folder_node *tree_find(struct folder *f, const struct folder_node *parent, const char *name);
 /* A database (or a twin of it) with this inode, but not `but`. */
 struct folder_node *tree_find_inode(struct folder *f, uint64_t dev, uint64_t ino, enum folder_node_kind kind,

@@ -167,14 +167,16 @@ struct scan {
 static void tell(const struct scan *s, const char *path, const struct err *why)
 {
 	if (!err_is(why, ERR_NOT_FOUND))
-		log_warn("cannot look at path in directory", LS("system", "store"), LS("dir", s->rule->dir), LS("path", path),
+		log_warn("cannot look at path in directory", LS("system", "store"), LS("dir", s->rule->dir),
+		         LS("path", path),
 		         LS("error", err_text(why)));
 }
 
 static void tell_limit(struct scan *s, const char *what, int limit)
 {
 	if (!s->told)
-		log_error("directory is too large, the rest is left out", LS("system", "store"), LS("dir", s->rule->dir),
+		log_error("directory is too large, the rest is left out", LS("system", "store"),
+		          LS("dir", s->rule->dir),
 		          LS("limit", what), LI("max", limit));
 	s->told = true;
 }

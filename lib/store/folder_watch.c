@@ -38,7 +38,8 @@ void folder_trouble(struct folder *f, const struct err *why)
 	}
 	f->trouble = true;
 	if (!f->trouble_told)
-		log_warn("cannot look at a part of directory", LS("system", "store"), LS("dir", f->dir), LS("error", err_text(why)));
+		log_warn("cannot look at a part of directory", LS("system", "store"), LS("dir", f->dir),
+		         LS("error", err_text(why)));
 	f->trouble_told = true;
 }
 
@@ -262,7 +263,8 @@ void folder_watch_node(struct folder_node *n, const char *path)
 		return;
 	f->blind = true;
 	if (!f->blind_told)
-		log_error("directory cannot be watched, it is scanned every 30s instead", LS("system", "store"), LS("dir", f->dir),
+		log_error("directory cannot be watched, it is scanned every 30s instead", LS("system", "store"),
+		          LS("dir", f->dir),
 		          LS("error", err_text(&why)));
 	f->blind_told = true;
 }

@@ -104,7 +104,8 @@ bool home_watch(struct managed *m)
 
 	if (!managed_monitored(m) || h->watch.wd)
 		return true;
-	if (!loop_watch_add(m->s->o.loop, &h->watch, h->path, IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO, &why)) {
+	if (!loop_watch_add(m->s->o.loop, &h->watch, h->path, IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO,
+	                    &why)) {
 		h->silent = os_changes_in_silence(h->path);
 		return true;
 	}

@@ -165,7 +165,8 @@ static void sync_worked(struct managed *m, const struct db_sync_result *r)
 
 	m->disk_full = m->uncopied = false;
 	if (errors) {
-		log_info("sync recovered", LS("system", "store"), LS("db", db_name(m->db)), LI("previous_errors", errors));
+		log_info("sync recovered", LS("system", "store"), LS("db", db_name(m->db)),
+		         LI("previous_errors", errors));
 		store_tell(m, STORE_EVENT_RECOVERED, "");
 		store_tell(m, STORE_EVENT_RESUMED, "");
 	}

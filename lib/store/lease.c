@@ -247,7 +247,8 @@ int lease_keep(const struct outlet *o, unsigned term, struct err *e)
 	if (replica_hold_keep(o->lease->hold, e))
 		return -1;
 	/* An upload settles first what lies there. */
-	return replica_hold_term(o->lease->hold) == term ? 0 : err_set(e, ERR_CANCELLED, "the lock has just been taken");
+	return replica_hold_term(o->lease->hold) == term ? 0 :
+	       err_set(e, ERR_CANCELLED, "the lock has just been taken");
 }
 
 void lease_let_go(struct outlet *o)

@@ -34,7 +34,8 @@ const char *managed_state_name(enum managed_state s)
 void managed_set_state(struct managed *m, enum managed_state state, const char *reason)
 {
 	if (state != m->state)
-		log_debug("state", LS("system", "store"), LS("db", db_name(m->db)), LS("from", managed_state_name(m->state)),
+		log_debug("state", LS("system", "store"), LS("db", db_name(m->db)),
+		          LS("from", managed_state_name(m->state)),
 		          LS("to", managed_state_name(state)));
 	if (state == MANAGED_PAUSED && m->state != MANAGED_PAUSED)
 		store_tell(m, STORE_EVENT_PAUSED, reason);

@@ -116,7 +116,8 @@ enum store_event {
 	STORE_EVENT_RECOVERED, STORE_EVENT_PAUSED, STORE_EVENT_RESUMED, STORE_EVENT_DORMANT, STORE_EVENT_AWAKE,
 };
 /* One listener (the control room fans out). detail: an error's text, else "". */
-void store_listen(struct store *s, void (*event)(void *ctx, enum store_event what, struct managed *m, const char *detail),
+void store_listen(struct store *s,
+                  void (*event)(void *ctx, enum store_event what, struct managed *m, const char *detail),
                   void *ctx);
 
 #endif

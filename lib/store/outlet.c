@@ -153,7 +153,8 @@ void outlets_consider(struct managed *m)
 	if (first == INT64_MAX)
 		loop_timer_clear(m->s->o.loop, &m->outlet_timer);
 	else
-		loop_timer_set(m->s->o.loop, &m->outlet_timer, first, first > now + 10 * LEVELS_SLACK_US ? LEVELS_SLACK_US : 0);
+		loop_timer_set(m->s->o.loop, &m->outlet_timer, first,
+		               first > now + 10 * LEVELS_SLACK_US ? LEVELS_SLACK_US : 0);
 }
 
 /* ---- life ---- */
@@ -238,7 +239,8 @@ void outlets_apply_policy(struct store *s)
 
 			levels_policy_changed(o->levels);
 			if (levels_known(o->levels))
-				o->levels_due_ms = levels_due_ms(o->levels, os_wall_ms(), o->position, &o->levels_need_db);
+				o->levels_due_ms = levels_due_ms(o->levels, os_wall_ms(), o->position,
+				                                 &o->levels_need_db);
 		}
 		outlets_consider(m);
 	}

@@ -160,7 +160,8 @@ static void upload_worked(struct outlet *o, int rc, uint64_t before)
 	set_error(o, NULL);
 	lease_refuse(o, NULL, NULL);
 	if (errors) {
-		log_info("replica sync recovered", LS("system", "store"), LS("db", db_name(m->db)), LS("replica", kind(o)),
+		log_info("replica sync recovered", LS("system", "store"), LS("db", db_name(m->db)),
+		         LS("replica", kind(o)),
 		         LI("previous_errors", errors));
 		store_tell(m, STORE_EVENT_RECOVERED, "");
 	}
@@ -289,7 +290,8 @@ static void levels_failed(struct outlet *o, const struct err *why)
 	}
 	o->levels_retry_us = backoff_fail(&o->levels_errors, OUTLET_RETRY_MS, why, &say);
 	if (say && !o->errors.errors) /* of a replica that takes no upload that has been told */
-		log_error("compaction error", LS("system", "store"), LS("db", db_name(o->m->db)), LS("replica", kind(o)),
+		log_error("compaction error", LS("system", "store"), LS("db", db_name(o->m->db)),
+		          LS("replica", kind(o)),
 		          LS("error", err_text(why)));
 	store_tell(o->m, STORE_EVENT_ERROR, err_text(why));
 }

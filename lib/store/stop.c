@@ -186,7 +186,8 @@ static void upload_ended(struct outlet *o, int rc, const struct err *why)
 		log_warn("shutdown sync interrupted by signal", LS("system", "store"), LS("db", db_name(m->db)));
 		keep_error(m, why);
 	} else if (lease_refused(o)) {
-		log_warn("shutdown sync left files: the replica is not ours", LS("system", "store"), LS("db", db_name(m->db)),
+		log_warn("shutdown sync left files: the replica is not ours", LS("system", "store"),
+		         LS("db", db_name(m->db)),
 		         LS("error", err_text(why)));
 		keep_error(m, why);
 	} else if (until && now + s->o.shutdown_interval_ms * 1000 < until && !atomic_load(&m->cancel)) {

@@ -287,7 +287,8 @@ static int check(struct store *s, const struct managed_options *o, struct err *e
 	if (s->stopping)
 		return err_set(e, ERR_CANCELLED, "the daemon is shutting down");
 	if (o->replica_count < 1 || o->replica_count > MANAGED_REPLICAS_MAX)
-		return err_set(e, ERR_LIMIT, "%s: 1 to %d replicas are possible, not %d", o->db.path, MANAGED_REPLICAS_MAX,
+		return err_set(e, ERR_LIMIT, "%s: 1 to %d replicas are possible, not %d", o->db.path,
+		               MANAGED_REPLICAS_MAX,
 		               o->replica_count);
 	if (store_find(s, o->db.path))
 		return err_set(e, ERR_EXISTS, "database is registered already: %s", o->db.path);

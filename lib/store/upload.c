@@ -69,9 +69,11 @@ static int send_one(struct upload *u, uint64_t txid, bool *usable, struct err *e
 		return err_nomem(e);
 	rc = look_at_file(u, path, txid, &item, e);
 	*usable = !rc || !(err_is(e, ERR_NOT_FOUND) || (u->auto_recover && err_is(e, ERR_CORRUPT)));
-	if (!rc && !(rc = u->replica->ops->put(u->replica, &item, path, e)) && !(rc = levels_note_put(u->levels, &item, e)))
+	if (!rc && !(rc = u->replica->ops->put(u->replica, &item, path, e)) &&
+	    !(rc = levels_note_put(u->levels, &item, e)))
 		log_info("ltx file uploaded", LS("system", "store"), LS("db", db_name(u->db)),
-		         LS("replica", replica_type(u->replica)), LI("level", 0), LX("minTXID", txid), LX("maxTXID", txid),
+		         LS("replica", replica_type(u->replica)), LI("level", 0), LX("minTXID", txid),
+		         LX("maxTXID", txid),
 		         LI("size", item.size));
 	free(path);
 	return rc;
@@ -151,7 +153,8 @@ static int read_head(struct upload *u, const struct replica_item *item, uint8_t 
 		have += rc ? 0 : got;
 	} while (!rc && got && have < LTX_HEADER_SIZE);
 	reader->close(reader);
-	return rc || have == LTX_HEADER_SIZE ? rc : err_set(e, ERR_CORRUPT, "%s ends within its header", u->replica->url);
+	return rc || have == LTX_HEADER_SIZE ? rc :
+	       err_set(e, ERR_CORRUPT, "%s ends within its header", u->replica->url);
 }
 
 /*
@@ -267,7 +270,8 @@ int upload_run(struct upload *u, uint64_t local_txid, int max_files, const atomi
 		}
 		u->sent = u->position + 1;
 	}
-	log_info("replica sync", LS("system", "store"), LS("db", db_name(u->db)), LS("replica", replica_type(u->replica)),
+	log_info("replica sync", LS("system", "store"), LS("db", db_name(u->db)),
+	         LS("replica", replica_type(u->replica)),
 	         LX("txid.replica", u->position), LX("txid.db", local_txid));
 	return UPLOAD_DRAINED;
 }
