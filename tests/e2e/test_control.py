@@ -466,6 +466,7 @@ def test_addr(t):
     lines = t.run("replicate", "-config", control.config(t, [control.entry(t, db)], top="addr: '9090'\n")).err.splitlines()
     lib.equal(lines[-1], 'Error: must specify port for bind address: "9090"')
     d, c = control.start(t, control.config(t, [control.entry(t, db)], top="addr: unix:%s\n" % t.path("a.sock")))
+    d.wait_log("serving metrics on")
     lib.equal(control.Client(t.path("a.sock")).rpc("list")["result"], [{"path": db, "status": "open"}])
     d.stop()
     lib.check(not t.exists("a.sock") and not t.exists("s.sock"))
