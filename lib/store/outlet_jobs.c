@@ -349,6 +349,20 @@ static void snapshot_run(struct pool_job *job)
 	t->rc = db_snapshot_begin(t->m->db, &t->snapshot, &t->why);
 }
 
+/* What a snapshot found unread it has made a file of, as a sync does. */
+static void note_files_of_snapshot(struct managed *m)
+{
+	uint64_t txid = db_txid(m->db);
+
+	if (txid <= m->txid)
+		return;
+	m->txid = txid;
+	m->quiet_since_us = os_mono_us();
+	if (!m->behind_since_us)
+		m->behind_since_us = m->quiet_since_us;
+	store_tell(m, STORE_EVENT_SYNCED, "");
+}
+
 /* What is to be copied stands fixed: the database is free again, the outlet goes on with it. */
 static void snapshot_begun(struct pool_job *job)
 {
@@ -357,10 +371,7 @@ static void snapshot_begun(struct pool_job *job)
 	bool stopping = m->stop != STOP_NOT, begun = !t->rc;
 
 	m->syncing = false;
-	if (db_txid(m->db) > m->txid) {
-		m->txid = db_txid(m->db);
-		m->quiet_since_us = os_mono_us();
-	}
+	note_files_of_snapshot(m);
 	if (begun) {
 		task_resubmit(t, m->s->outlet_pool, levels_job_run, levels_done);
 	} else {

@@ -428,4 +428,31 @@ TEST(a_new_policy_counts_once_nothing_runs)
 	sk_end(&k);
 }
 
+/* Also when it is a snapshot that found the commit. */
+TEST(each_new_local_file_is_an_event)
+{
+	struct levels_policy p = LEVELS_POLICY_DEFAULT;
+	int missed = 0, by_snapshot = 0;
+
+	CHECK(sk_begin(&k, "told", 1));
+	CHECK(sk_add(&k, 0, 1));
+	p.snapshot_interval_ms = 1000;
+	store_set_policy(k.store, &p);
+	CHECK(run(3 * SECOND));
+	for (int i = 0; i < 300; i++) {
+		uint64_t before = sk_status(&k, 0).txid;
+		int told = k.events[STORE_EVENT_SYNCED], snapshots = k.events[STORE_EVENT_SNAPSHOT];
+
+		CHECK_INT(insert(0, i), SQLITE_OK);
+		for (int j = 0; j < 50 && sk_status(&k, 0).txid == before; j++)
+			CHECK(run(SECOND / 50));
+		CHECK(run(SECOND / 50));
+		missed += sk_status(&k, 0).txid > before && k.events[STORE_EVENT_SYNCED] == told;
+		by_snapshot += k.events[STORE_EVENT_SNAPSHOT] > snapshots;
+	}
+	CHECK(by_snapshot > 10);
+	CHECK_INT(missed, 0);
+	sk_end(&k);
+}
+
 TEST_MAIN
