@@ -28,8 +28,7 @@ static bool wal_is_at_home(const struct managed *m)
 bool dormant_possible(const struct managed *m)
 {
 	return m->idle_timeout_ms > 0 && managed_monitored(m) && !m->watch_told && m->home->watch.wd &&
-	       !m->home->silent &&
-	       wal_is_at_home(m);
+	       !m->home->silent && wal_is_at_home(m);
 }
 
 bool dormant_expected(const struct managed *m)

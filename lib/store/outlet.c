@@ -51,31 +51,6 @@ bool outlets_drained(const struct managed *m)
 
 /* ---- when ---- */
 
-static int64_t levels_due(const struct outlet *o, int64_t now);
-
-bool outlets_snapshotting(const struct managed *m)
-{
-	for (int i = 0; i < m->outlet_count; i++) {
-		if (m->outlets[i].snapshotting)
-			return true;
-	}
-	return false;
-}
-
-bool outlets_want_snapshot(const struct managed *m)
-{
-	int64_t soon = os_mono_us() + OUTLET_RETRY_MS * 1000;
-
-	for (int i = 0; i < m->outlet_count; i++) {
-		const struct outlet *o = &m->outlets[i];
-
-		if ((o->snapshot_wanted || o->levels_need_db) && !o->levels_errors.errors && !m->sync_errors.errors &&
-		    levels_due(o, soon) <= soon)
-			return true;
-	}
-	return false;
-}
-
 static int64_t upload_due(const struct outlet *o)
 {
 	const struct managed *m = o->m;
@@ -102,6 +77,29 @@ static int64_t levels_due(const struct outlet *o, int64_t now)
 		due += (o->levels_due_ms - os_wall_ms()) * 1000;
 	}
 	return due < o->levels_retry_us ? o->levels_retry_us : due;
+}
+
+bool outlets_snapshotting(const struct managed *m)
+{
+	for (int i = 0; i < m->outlet_count; i++) {
+		if (m->outlets[i].snapshotting)
+			return true;
+	}
+	return false;
+}
+
+bool outlets_want_snapshot(const struct managed *m)
+{
+	int64_t soon = os_mono_us() + OUTLET_RETRY_MS * 1000;
+
+	for (int i = 0; i < m->outlet_count; i++) {
+		const struct outlet *o = &m->outlets[i];
+
+		if ((o->snapshot_wanted || o->levels_need_db) && !o->levels_errors.errors && !m->sync_errors.errors &&
+		    levels_due(o, soon) <= soon)
+			return true;
+	}
+	return false;
 }
 
 /* Begins an upload if one is due; returns when one will be. */

@@ -2,7 +2,7 @@
 /*
  * turns.c - who may be open where there are not descriptors for all.
  *
- * An open database takes some seven descriptors. So many may be open at once as leave enough for everything else
+ * An open database takes up to eight descriptors. So many may be open at once as leave enough for everything else
  * (store_options.open_max); where others have taken those, a failure tells, and the bound comes down for a while.
  * Whoever finds no room stands in a queue. While somebody does, the others let go sooner: a quiet one is put to rest
  * soon, a busy one is closed after its turn and stands at the queue's end (its next turn begins with the proof of

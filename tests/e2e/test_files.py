@@ -255,15 +255,20 @@ def test_moved_away_and_back(t):
     oracle.prefix(oracle.equals_source(t, t.path("replica"), db), last, last)
 
 
-def test_local_state_deleted_while_running(t):
-    """Files that the replica still needs are gone: a full copy takes their place, TXIDs go on."""
+def deleted_while_running(t, folder):
     db = oracle.create(t)
     d = oracle.start(t, db)
     oracle.Writer(t, db, count=10).wait()
     settled(t, db)
-    shutil.rmtree(t.path(".app.db-litestream"))
+    shutil.rmtree(t.path(folder))
     last = {1: oracle.Writer(t, db, count=10).wait()}
     settled(t, db)
+    return db, d, last
+
+
+def test_local_state_deleted_while_running(t):
+    """Files that the replica still needs are gone: a full copy takes their place, TXIDs go on."""
+    db, d, last = deleted_while_running(t, ".app.db-litestream")
     lib.equal(d.stop(), 0, "exit status")
     oracle.prefix(oracle.equals_source(t, t.path("replica"), db), last, last)
     numbers = oracle.txids(t, t.path("replica"))
@@ -287,13 +292,7 @@ def test_local_state_deleted_between(t):
 
 
 def test_replica_deleted_while_running(t):
-    db = oracle.create(t)
-    d = oracle.start(t, db)
-    oracle.Writer(t, db, count=10).wait()
-    settled(t, db)
-    shutil.rmtree(t.path("replica"))
-    last = {1: oracle.Writer(t, db, count=10).wait()}
-    settled(t, db)
+    db, d, last = deleted_while_running(t, "replica")
     oracle.stop(d, "replica has lost its newest file")
     oracle.prefix(oracle.equals_source(t, t.path("replica"), db), last, last)
 

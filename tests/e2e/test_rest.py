@@ -261,6 +261,13 @@ def two(t):
         t.path("a.db"), t.path("bad"), t.path("good"))
 
 
+def both_go_on(t, d, path):
+    t.insert(path)
+    holds(t, "a.db", "bad")
+    holds(t, "a.db", "good")
+    lib.equal(d.stop(), 0)
+
+
 @lib.limit(150)
 def test_one_of_two_is_read_only(t):
     path = t.database("a.db", rows=3)
@@ -274,10 +281,7 @@ def test_one_of_two_is_read_only(t):
     lib.check(all("read-only" in line for line in trouble(d)), "\n".join(trouble(d)))
     disk.writable(t.path("bad"))
     holds(t, "a.db", "bad", 80)
-    t.insert(path)
-    holds(t, "a.db", "bad")
-    holds(t, "a.db", "good")
-    lib.equal(d.stop(), 0)
+    both_go_on(t, d, path)
 
 
 @lib.limit(150)
@@ -295,10 +299,7 @@ def test_one_of_two_is_full(t):
     disk.grow(t.path("bad"), 40000)
     holds(t, "a.db", "bad", 60)
     lib.equal([n for n in t.files("bad") if n.endswith(".tmp")], [], "half-written files")
-    t.insert(path)
-    holds(t, "a.db", "bad")
-    holds(t, "a.db", "good")
-    lib.equal(d.stop(), 0)
+    both_go_on(t, d, path)
 
 
 @lib.limit(150)

@@ -286,3 +286,17 @@ int sk_sql(struct store_kit *k, int i, const char *sql)
 {
 	return rig_sql(&k->g[i], "%s", sql);
 }
+
+bool sk_seeds(bool (*history)(uint64_t seed), int count, const struct err *e)
+{
+	const char *from = getenv("STORE_SEED");
+	uint64_t first = from ? strtoull(from, NULL, 10) : 1;
+
+	for (uint64_t s = first; s < first + (from ? 1 : (uint64_t)count); s++) {
+		if (!history(s * 7919)) {
+			printf("again: STORE_SEED=%llu: %s\n", (unsigned long long)s, err_text(e));
+			return false;
+		}
+	}
+	return true;
+}

@@ -65,5 +65,8 @@ bool sk_replicated(struct store_kit *k, int i);
 /* That replica restores to the database as it is now. */
 bool sk_restores(struct store_kit *k, int i, int replica);
 int sk_sql(struct store_kit *k, int i, const char *sql);
+/* A random history from each of so many seeds, or from that of the environment's STORE_SEED; says which one failed,
+ * and what e says. */
+bool sk_seeds(bool (*history)(uint64_t seed), int count, const struct err *e);
 
 #endif
